@@ -1,0 +1,3 @@
+//! Anneal: a convergence engine for infrastructure stacks.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The client library: typed calls, endpoint lists, redirects, deadlines, retries, resumable watch.

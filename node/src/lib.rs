@@ -1,0 +1,1 @@
+//! A cluster member: consensus, storage, dispatcher, executor and services.

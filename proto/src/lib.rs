@@ -1,0 +1,1 @@
+//! The wire: client API, engine traffic, peer traffic and the durable log format. No logic.

@@ -1,0 +1,1 @@
+//! The Provider trait and the built-in providers.

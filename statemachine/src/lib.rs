@@ -1,0 +1,1 @@
+//! The deterministic heart: commands in, outcomes, row changes and events out.

@@ -1,0 +1,1 @@
+//! HOT templates, parameters and environments compiled to a graph of resource definitions.
