@@ -1,1 +1,17 @@
 //! The wire: client API, engine traffic, peer traffic and the durable log format. No logic.
+//!
+//! Everything here is generated from `proto/proto/*.proto`, where each message is documented. This crate knows
+//! nothing of the state machine: whoever needs both converts at its own edge.
+
+/// The client API, `anneal.v1`.
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated code; the .proto file is the documentation"
+)]
+pub mod v1 {
+    tonic::include_proto!("anneal.v1");
+}
+
+/// The encoded descriptor set of every file, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/anneal.bin"));
