@@ -13,5 +13,29 @@ pub mod v1 {
     tonic::include_proto!("anneal.v1");
 }
 
+/// The durable log format: entries, votes, memberships, commands and rows.
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated code; the .proto file is the documentation"
+)]
+pub mod log {
+    pub mod v1 {
+        tonic::include_proto!("anneal.log.v1");
+    }
+}
+
+/// Traffic between members of one cluster.
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated code; the .proto file is the documentation"
+)]
+pub mod peer {
+    pub mod v1 {
+        tonic::include_proto!("anneal.peer.v1");
+    }
+}
+
 /// The encoded descriptor set of every file, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/anneal.bin"));
