@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf};
 
 /// Every file of the wire, relative to `proto/`.
-const FILES: [&str; 3] = ["api.proto", "log.proto", "peer.proto"];
+const FILES: [&str; 4] = ["api.proto", "log.proto", "peer.proto", "engine.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {

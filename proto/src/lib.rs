@@ -37,5 +37,17 @@ pub mod peer {
     }
 }
 
+/// Traffic between engines and the leader, `anneal.engine.v1`.
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated code; the .proto file is the documentation"
+)]
+pub mod engine {
+    pub mod v1 {
+        tonic::include_proto!("anneal.engine.v1");
+    }
+}
+
 /// The encoded descriptor set of every file, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/anneal.bin"));
