@@ -1,1 +1,27 @@
 //! The Provider trait and the built-in providers.
+//!
+//! A provider is the adapter to one kind of outside world. This crate knows nothing about stacks, Raft or
+//! templates: it is given plain values and a call's surroundings, and answers what it did or found.
+
+mod call;
+mod failure;
+mod path;
+mod provider;
+mod registry;
+mod request;
+mod schema;
+pub mod value;
+
+pub use call::{BootTime, CallContext, HOST_DIR_VARIABLE, Progress, default_host_dir};
+pub use failure::{Failure, FailureClass, MESSAGE_MAX_BYTES, Verdict};
+pub use path::{PropertyPath, Step};
+pub use provider::Provider;
+pub use registry::{DoubleType, Registry};
+pub use request::{
+    ActionKind, Aim, Applied, ApplyRequest, Diagnostic, Found, ImportRequest, LookUpRequest, Made,
+    Observed, Plan, PlanRequest, PlannedAction, Prior, PropertyDifference, ReadRequest, Values,
+};
+pub use schema::{
+    AttributeSchema, Capabilities, Constraint, Kind, Nested, OnChange, PropertySchema, Reference,
+    Scope, TypeSchema, When, nearest,
+};
