@@ -1,0 +1,61 @@
+# Everything a newcomer needs: `make demo` and `make test`. The rest is listed by `make help`.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+SEEDS ?= 100000
+SEED ?= 1
+MINUTES ?= 10
+N ?= 100000
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+
+.PHONY: help setup build test verify fix demo cluster bench chaos sim clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: ## install the system packages that are missing (Debian; needs root or sudo only then)
+	@scripts/setup.sh
+
+build: setup ## build the release binaries and print the path of `anneal`
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@echo "$(CARGO_TARGET_DIR)/release/anneal"
+
+test: setup ## run every test
+	@$(CARGO) build --locked -p anneal --bins --examples
+	@$(CARGO) test --locked --workspace
+
+verify: setup ## format, clippy, architecture lints, docs, code map; writes nothing to the tree
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+	@$(CARGO) test --locked -p anneal-tests --test architecture
+	@echo "verify: all good"
+
+fix: setup ## repair what format and clippy can repair
+	@$(CARGO) fmt --all
+	@$(CARGO) clippy --fix --allow-dirty --allow-staged --workspace --all-targets
+
+demo: setup ## build, converge a real stack, change it, break it, take it down
+	@$(CARGO) build --release --locked -p anneal --bin anneal --example webserver
+	@scripts/demo.sh "$(CARGO_TARGET_DIR)/release"
+
+cluster: build ## three members on this machine, to play with; Ctrl-C ends them
+	@scripts/cluster.sh "$(CARGO_TARGET_DIR)/release/anneal"
+
+bench: setup ## the benchmark table (N=100000 resources)
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- --resources $(N)
+
+chaos: setup ## members killed at random under load: SEED=1 MINUTES=10
+	@$(CARGO) build --locked -p anneal --bin anneal
+	@ANNEAL_CHAOS_SEED=$(SEED) ANNEAL_CHAOS_MINUTES=$(MINUTES) \
+		$(CARGO) test --locked -p anneal-tests --test chaos -- --nocapture
+
+sim: setup ## random histories of the state machine: SEEDS=100000
+	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture
+
+clean: ## remove the build
+	@$(CARGO) clean
