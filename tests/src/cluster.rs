@@ -1,0 +1,87 @@
+//! A cluster of member processes in one temporary directory.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Anneal, Launch, MemberProcess, PATIENCE, eventually, free_port};
+
+/// Members of one cluster. Dropping it kills them and removes their directories.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The processes, in the order of their start; the first founded the cluster.
+    pub members: Vec<MemberProcess>,
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// Starts `size` members and waits until all of them vote.
+    pub fn start(size: usize, flags: &[&str]) -> Self {
+        let dir = TempDir::with_prefix("anneal-test-").expect("a temporary directory");
+        let mut cluster = Self { members: Vec::new(), dir };
+        for _ in 0..size {
+            cluster.add(flags);
+        }
+        cluster.wait_for_voters(size);
+        cluster
+    }
+
+    /// Starts one more member, which joins those that are there.
+    pub fn add(&mut self, flags: &[&str]) -> &mut MemberProcess {
+        let launch = Launch {
+            data_dir: self.dir.path().join(format!("member-{}", self.members.len())),
+            listen: format!("127.0.0.1:{}", free_port()),
+            join: self.members.iter().map(|m| m.address().to_owned()).collect(),
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+        };
+        self.members.push(MemberProcess::start(launch));
+        if self.members.len() == 1 {
+            self.wait_for_voters(1);
+        }
+        self.members.last_mut().expect("one was just added")
+    }
+
+    /// A directory that lives as long as the cluster, for templates and objects.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Every member's address, comma-separated.
+    pub fn endpoints(&self) -> String {
+        self.members.iter().map(MemberProcess::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// The command line against every member.
+    pub fn anneal(&self) -> Anneal {
+        Anneal::against(&self.endpoints(), self.dir())
+    }
+
+    /// The members as they are listed.
+    pub fn listing(&self) -> Result<Vec<Value>, String> {
+        match self.anneal().json(&["cluster", "members"])? {
+            Value::Array(members) => Ok(members),
+            other => Err(format!("not a listing: {other}")),
+        }
+    }
+
+    /// Waits until exactly `count` members vote, one of them leading.
+    pub fn wait_for_voters(&self, count: usize) {
+        eventually("all members vote", PATIENCE, || {
+            let roles: Vec<_> = self.listing()?.iter().map(|m| m["role"].as_str().unwrap_or("").to_owned()).collect();
+            let voting = roles.iter().filter(|role| *role == "voter" || *role == "leader").count();
+            let led = roles.iter().filter(|role| *role == "leader").count() == 1;
+            if voting == count && led { Ok(()) } else { Err(format!("{roles:?}")) }
+        });
+    }
+
+    /// Position in `members` of the one that leads.
+    pub fn leader(&self) -> usize {
+        eventually("a leader is known", PATIENCE, || {
+            let listing = self.listing()?;
+            let leader = listing.iter().find(|m| m["role"] == "leader").ok_or_else(|| format!("{listing:?}"))?;
+            let address = leader["address"].as_str().unwrap_or_default();
+            self.members.iter().position(|m| m.address() == address).ok_or_else(|| format!("unknown {address}"))
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! One member as a process: started, signalled, killed, and never left behind.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{binary, eventually};
+
+/// How a member is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Its data directory.
+    pub data_dir: PathBuf,
+    /// HOST:PORT it listens on.
+    pub listen: String,
+    /// Whom it joins; none: a cluster of its own.
+    pub join: Vec<String>,
+    /// Further flags of `anneal serve`.
+    pub flags: Vec<String>,
+}
+
+/// A running member. Dropping it kills it.
+#[derive(Debug)]
+pub struct MemberProcess {
+    launch: Launch,
+    child: Child,
+}
+
+impl MemberProcess {
+    /// Starts `anneal serve`; its log is appended to a file beside the data directory.
+    pub fn start(launch: Launch) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(log_path(&launch.data_dir)).expect("a log file");
+        let mut command = Command::new(binary());
+        command.arg("serve").arg("--data-dir").arg(&launch.data_dir).args(["--listen", &launch.listen]);
+        for address in &launch.join {
+            command.args(["--join", address]);
+        }
+        command.args(&launch.flags).stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
+        Self { child: command.spawn().expect("the member starts"), launch }
+    }
+
+    /// HOST:PORT.
+    pub fn address(&self) -> &str {
+        &self.launch.listen
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, if it still runs.
+    pub fn signal(&mut self, signal: Signal) {
+        if let (Ok(None), Some(pid)) = (self.child.try_wait(), Pid::from_raw(self.child.id().cast_signed())) {
+            kill_process(pid, signal).expect("a child of ours takes signals");
+        }
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().expect("a killed child ends");
+    }
+
+    /// SIGTERM; how it ended, within `patience`.
+    pub fn terminate(&mut self, patience: Duration) -> ExitStatus {
+        self.signal(Signal::TERM);
+        eventually("the member ends after SIGTERM", patience, || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            other => Err(format!("{other:?}")),
+        })
+    }
+
+    /// Whether the process has ended by itself or otherwise.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Starts it again on the same directory, after it has ended.
+    pub fn restart(&mut self) {
+        self.kill();
+        *self = Self::start(self.launch.clone());
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        File::open(log_path(&self.launch.data_dir)).and_then(|mut f| f.read_to_string(&mut text)).expect("a readable log");
+        text
+    }
+
+    /// Peak resident memory in KiB (VmHWM), if it runs.
+    pub fn peak_memory_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// User and system CPU time so far in clock ticks of 10 ms, if it runs.
+    pub fn cpu_ticks(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
+        let fields: Vec<_> = stat.rsplit(')').next()?.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    }
+
+    /// Bytes the process caused to be written to storage so far, if it runs and the kernel tells.
+    pub fn bytes_written(&self) -> Option<u64> {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.pid())).ok()?;
+        io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
+    }
+}
+
+impl Drop for MemberProcess {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+fn log_path(data_dir: &Path) -> PathBuf {
+    data_dir.with_extension("log")
+}

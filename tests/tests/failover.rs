@@ -1,0 +1,92 @@
+//! Three real members, real commands, and `kill -9` in the middle of the work: it ends converged and nothing is made
+//! twice. The witness is a journal that the commands themselves write.
+
+use std::fs;
+
+use anneal_tests::{Cluster, Objects, PATIENCE, eventually};
+
+/// Layers and width of the stack: enough that actions are in flight on every member when one is killed.
+const LAYERS: usize = 4;
+const WIDTH: usize = 12;
+
+/// Timings short enough for a test and long enough for a machine that is shared.
+const FLAGS: [&str; 0] = [];
+
+fn start() -> (Cluster, Objects) {
+    let cluster = Cluster::start(3, &FLAGS);
+    let objects = Objects::below(cluster.dir());
+    fs::write(cluster.dir().join("stack.yaml"), objects.template(LAYERS, WIDTH, 0.3)).expect("a template");
+    (cluster, objects)
+}
+
+fn wait_until_in_flight(objects: &Objects) {
+    eventually("the first objects are made", PATIENCE, || match objects.times_made().len() {
+        made if made >= WIDTH / 2 => Ok(()),
+        made => Err(format!("{made} made")),
+    });
+}
+
+fn assert_converges_with_each_made_once(cluster: &Cluster, objects: &Objects) {
+    let anneal = cluster.anneal();
+    let status = eventually("the stack converges", PATIENCE, || {
+        let stack = anneal.json(&["stack", "show", "work"])?;
+        if stack["status"] == "converged" { Ok(stack) } else { Err(stack.to_string()) }
+    });
+    assert_eq!(status["counts"]["settled"], LAYERS * WIDTH);
+    assert_eq!(objects.present().len(), LAYERS * WIDTH);
+    let made = objects.times_made();
+    assert!(made.values().all(|&times| times == 1), "made more than once: {made:?}");
+    for (position, line) in objects.journal().iter().enumerate() {
+        let Some((layer, n)) = line.strip_prefix("made o").and_then(|name| name.split_once('_')) else { continue };
+        let Ok(layer) = layer.parse::<usize>() else { continue };
+        if layer > 0 {
+            let above = format!("made o{}_{n}", layer - 1);
+            assert!(objects.journal()[..position].contains(&above), "{line} before {above}");
+        }
+    }
+}
+
+fn assert_deletion_leaves_nothing(cluster: &Cluster, objects: &Objects) {
+    cluster.anneal().ok(&["stack", "delete", "work", "--wait=90s"]);
+    assert_eq!(objects.present(), Vec::<String>::new());
+}
+
+#[test]
+fn a_follower_is_killed_with_actions_in_flight() {
+    let (mut cluster, objects) = start();
+    cluster.anneal().ok(&["stack", "create", "work", "-f", "stack.yaml"]);
+    wait_until_in_flight(&objects);
+    let leader = cluster.leader();
+    let follower = (0..3).find(|&n| n != leader).expect("two members follow");
+    cluster.members[follower].kill();
+    assert_converges_with_each_made_once(&cluster, &objects);
+    cluster.members[follower].restart();
+    assert_deletion_leaves_nothing(&cluster, &objects);
+}
+
+#[test]
+fn the_leader_is_killed_in_mid_convergence() {
+    let (mut cluster, objects) = start();
+    cluster.anneal().ok(&["stack", "create", "work", "-f", "stack.yaml"]);
+    wait_until_in_flight(&objects);
+    let leader = cluster.leader();
+    cluster.members[leader].kill();
+    assert_converges_with_each_made_once(&cluster, &objects);
+    cluster.members[leader].restart();
+    assert_deletion_leaves_nothing(&cluster, &objects);
+}
+
+#[test]
+fn every_member_is_killed_at_once_and_started_again() {
+    let (mut cluster, objects) = start();
+    cluster.anneal().ok(&["stack", "create", "work", "-f", "stack.yaml"]);
+    wait_until_in_flight(&objects);
+    for member in &mut cluster.members {
+        member.kill();
+    }
+    for member in &mut cluster.members {
+        member.restart();
+    }
+    assert_converges_with_each_made_once(&cluster, &objects);
+    assert_deletion_leaves_nothing(&cluster, &objects);
+}
