@@ -19,7 +19,10 @@ impl Cluster {
     /// Starts `size` members and waits until all of them vote.
     pub fn start(size: usize, flags: &[&str]) -> Self {
         let dir = TempDir::with_prefix("anneal-test-").expect("a temporary directory");
-        let mut cluster = Self { members: Vec::new(), dir };
+        let mut cluster = Self {
+            members: Vec::new(),
+            dir,
+        };
         for _ in 0..size {
             cluster.add(flags);
         }
@@ -30,9 +33,16 @@ impl Cluster {
     /// Starts one more member, which joins those that are there.
     pub fn add(&mut self, flags: &[&str]) -> &mut MemberProcess {
         let launch = Launch {
-            data_dir: self.dir.path().join(format!("member-{}", self.members.len())),
+            data_dir: self
+                .dir
+                .path()
+                .join(format!("member-{}", self.members.len())),
             listen: format!("127.0.0.1:{}", free_port()),
-            join: self.members.iter().map(|m| m.address().to_owned()).collect(),
+            join: self
+                .members
+                .iter()
+                .map(|m| m.address().to_owned())
+                .collect(),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
         };
         self.members.push(MemberProcess::start(launch));
@@ -49,7 +59,11 @@ impl Cluster {
 
     /// Every member's address, comma-separated.
     pub fn endpoints(&self) -> String {
-        self.members.iter().map(MemberProcess::address).collect::<Vec<_>>().join(",")
+        self.members
+            .iter()
+            .map(MemberProcess::address)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     /// The command line against every member.
@@ -68,10 +82,21 @@ impl Cluster {
     /// Waits until exactly `count` members vote, one of them leading.
     pub fn wait_for_voters(&self, count: usize) {
         eventually("all members vote", PATIENCE, || {
-            let roles: Vec<_> = self.listing()?.iter().map(|m| m["role"].as_str().unwrap_or("").to_owned()).collect();
-            let voting = roles.iter().filter(|role| *role == "voter" || *role == "leader").count();
+            let roles: Vec<_> = self
+                .listing()?
+                .iter()
+                .map(|m| m["role"].as_str().unwrap_or("").to_owned())
+                .collect();
+            let voting = roles
+                .iter()
+                .filter(|role| *role == "voter" || *role == "leader")
+                .count();
             let led = roles.iter().filter(|role| *role == "leader").count() == 1;
-            if voting == count && led { Ok(()) } else { Err(format!("{roles:?}")) }
+            if voting == count && led {
+                Ok(())
+            } else {
+                Err(format!("{roles:?}"))
+            }
         });
     }
 
@@ -79,9 +104,15 @@ impl Cluster {
     pub fn leader(&self) -> usize {
         eventually("a leader is known", PATIENCE, || {
             let listing = self.listing()?;
-            let leader = listing.iter().find(|m| m["role"] == "leader").ok_or_else(|| format!("{listing:?}"))?;
+            let leader = listing
+                .iter()
+                .find(|m| m["role"] == "leader")
+                .ok_or_else(|| format!("{listing:?}"))?;
             let address = leader["address"].as_str().unwrap_or_default();
-            self.members.iter().position(|m| m.address() == address).ok_or_else(|| format!("unknown {address}"))
+            self.members
+                .iter()
+                .position(|m| m.address() == address)
+                .ok_or_else(|| format!("unknown {address}"))
         })
     }
 }

@@ -27,7 +27,11 @@ impl Objects {
         let mut text = String::from("heat_template_version: 2021-04-16\nresources:\n");
         for layer in 0..layers {
             for n in 0..width {
-                text += &self.resource(&format!("o{layer}_{n}"), (layer > 0).then(|| format!("o{}_{n}", layer - 1)), seconds);
+                text += &self.resource(
+                    &format!("o{layer}_{n}"),
+                    (layer > 0).then(|| format!("o{}_{n}", layer - 1)),
+                    seconds,
+                );
             }
         }
         text
@@ -35,8 +39,14 @@ impl Objects {
 
     fn resource(&self, name: &str, above: Option<String>, seconds: f64) -> String {
         let journal = self.dir.join("journal").display().to_string();
-        let object = self.dir.join(format!("{name}.object")).display().to_string();
-        let above = above.map_or(String::new(), |above| format!("        ABOVE: {{ get_attr: [{above}, name] }}\n"));
+        let object = self
+            .dir
+            .join(format!("{name}.object"))
+            .display()
+            .to_string();
+        let above = above.map_or(String::new(), |above| {
+            format!("        ABOVE: {{ get_attr: [{above}, name] }}\n")
+        });
         format!(
             "  {name}:\n    type: Anneal::Command\n    properties:\n      environment:\n        NAME: {name}\n{above}      \
              create: |\n        sleep {seconds}\n        mkdir {object} && echo made {name} >> {journal} || echo twice {name} >> {journal}\n        \
@@ -48,14 +58,25 @@ impl Objects {
 
     /// Every line of the journal, in the order of the effects.
     pub fn journal(&self) -> Vec<String> {
-        fs::read_to_string(self.dir.join("journal")).unwrap_or_default().lines().map(str::to_owned).collect()
+        fs::read_to_string(self.dir.join("journal"))
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The names of the objects that exist now, sorted.
     pub fn present(&self) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(&self.dir)
             .expect("the objects' directory")
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".object").map(str::to_owned))
+            .filter_map(|entry| {
+                entry
+                    .ok()?
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".object")
+                    .map(str::to_owned)
+            })
             .collect();
         names.sort();
         names
@@ -65,7 +86,11 @@ impl Objects {
     pub fn times_made(&self) -> BTreeMap<String, usize> {
         let mut times = BTreeMap::new();
         for line in self.journal() {
-            assert!(!line.starts_with("twice"), "made while it was there: {line}\n{:#?}", self.journal());
+            assert!(
+                !line.starts_with("twice"),
+                "made while it was there: {line}\n{:#?}",
+                self.journal()
+            );
             if let Some(name) = line.strip_prefix("made ") {
                 *times.entry(name.to_owned()).or_default() += 1;
             }

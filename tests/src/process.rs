@@ -35,14 +35,29 @@ pub struct MemberProcess {
 impl MemberProcess {
     /// Starts `anneal serve`; its log is appended to a file beside the data directory.
     pub fn start(launch: Launch) -> Self {
-        let log = OpenOptions::new().create(true).append(true).open(log_path(&launch.data_dir)).expect("a log file");
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log_path(&launch.data_dir))
+            .expect("a log file");
         let mut command = Command::new(binary());
-        command.arg("serve").arg("--data-dir").arg(&launch.data_dir).args(["--listen", &launch.listen]);
+        command
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(&launch.data_dir)
+            .args(["--listen", &launch.listen]);
         for address in &launch.join {
             command.args(["--join", address]);
         }
-        command.args(&launch.flags).stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
-        Self { child: command.spawn().expect("the member starts"), launch }
+        command
+            .args(&launch.flags)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        Self {
+            child: command.spawn().expect("the member starts"),
+            launch,
+        }
     }
 
     /// HOST:PORT.
@@ -57,7 +72,10 @@ impl MemberProcess {
 
     /// Sends a signal, if it still runs.
     pub fn signal(&mut self, signal: Signal) {
-        if let (Ok(None), Some(pid)) = (self.child.try_wait(), Pid::from_raw(self.child.id().cast_signed())) {
+        if let (Ok(None), Some(pid)) = (
+            self.child.try_wait(),
+            Pid::from_raw(self.child.id().cast_signed()),
+        ) {
             kill_process(pid, signal).expect("a child of ours takes signals");
         }
     }
@@ -71,9 +89,11 @@ impl MemberProcess {
     /// SIGTERM; how it ended, within `patience`.
     pub fn terminate(&mut self, patience: Duration) -> ExitStatus {
         self.signal(Signal::TERM);
-        eventually("the member ends after SIGTERM", patience, || match self.child.try_wait() {
-            Ok(Some(status)) => Ok(status),
-            other => Err(format!("{other:?}")),
+        eventually("the member ends after SIGTERM", patience, || {
+            match self.child.try_wait() {
+                Ok(Some(status)) => Ok(status),
+                other => Err(format!("{other:?}")),
+            }
         })
     }
 
@@ -91,7 +111,9 @@ impl MemberProcess {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         let mut text = String::new();
-        File::open(log_path(&self.launch.data_dir)).and_then(|mut f| f.read_to_string(&mut text)).expect("a readable log");
+        File::open(log_path(&self.launch.data_dir))
+            .and_then(|mut f| f.read_to_string(&mut text))
+            .expect("a readable log");
         text
     }
 
@@ -112,7 +134,8 @@ impl MemberProcess {
     /// Bytes the process caused to be written to storage so far, if it runs and the kernel tells.
     pub fn bytes_written(&self) -> Option<u64> {
         let io = std::fs::read_to_string(format!("/proc/{}/io", self.pid())).ok()?;
-        io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
+        io.lines()
+            .find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
     }
 }
 

@@ -19,7 +19,11 @@ pub fn binary() -> &'static Path {
         }
         let release = dir.ends_with("release");
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--locked", "-p", "anneal", "--bin", "anneal"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        build
+            .args([
+                "build", "--quiet", "--locked", "-p", "anneal", "--bin", "anneal",
+            ])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         if release {
             build.arg("--release");
         }
@@ -53,18 +57,29 @@ pub struct Answer {
 impl Anneal {
     /// Calls from within `dir`, with no cluster named.
     pub fn in_dir(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), endpoints: None }
+        Self {
+            dir: dir.to_owned(),
+            endpoints: None,
+        }
     }
 
     /// Calls against `endpoints` (HOST:PORT, comma-separated) from within `dir`.
     pub fn against(endpoints: &str, dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), endpoints: Some(endpoints.to_owned()) }
+        Self {
+            dir: dir.to_owned(),
+            endpoints: Some(endpoints.to_owned()),
+        }
     }
 
     /// The command, ready to be spawned.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.args(args).current_dir(&self.dir).stdin(Stdio::null()).env_remove("ANNEAL_ENDPOINTS").env("NO_COLOR", "1");
+        command
+            .args(args)
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .env_remove("ANNEAL_ENDPOINTS")
+            .env("NO_COLOR", "1");
         if let Some(endpoints) = &self.endpoints {
             command.env("ANNEAL_ENDPOINTS", endpoints);
         }
@@ -73,7 +88,11 @@ impl Anneal {
 
     /// Runs it to its end.
     pub fn run(&self, args: &[&str]) -> Answer {
-        let Output { status, stdout, stderr } = self.command(args).output().expect("the binary starts");
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(args).output().expect("the binary starts");
         Answer {
             code: status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&stdout).into_owned(),
@@ -84,7 +103,14 @@ impl Anneal {
     /// Runs it and insists on exit code 0.
     pub fn ok(&self, args: &[&str]) -> Answer {
         let answer = self.run(args);
-        assert_eq!(answer.code, 0, "anneal {}\n{}{}", args.join(" "), answer.out, answer.err);
+        assert_eq!(
+            answer.code,
+            0,
+            "anneal {}\n{}{}",
+            args.join(" "),
+            answer.out,
+            answer.err
+        );
         answer
     }
 
@@ -92,7 +118,10 @@ impl Anneal {
     pub fn json(&self, args: &[&str]) -> Result<Value, String> {
         let answer = self.run(&[args, &["-o", "json"]].concat());
         if answer.code != 0 {
-            return Err(format!("exit {}: {}{}", answer.code, answer.out, answer.err));
+            return Err(format!(
+                "exit {}: {}{}",
+                answer.code, answer.out, answer.err
+            ));
         }
         serde_json::from_str(&answer.out).map_err(|e| format!("{e} in {}", answer.out))
     }

@@ -13,12 +13,18 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Asks `probe` until it has an answer; panics with `what` and the last complaint when `patience` has passed.
-pub fn eventually<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Result<T, String>) -> T {
+pub fn eventually<T>(
+    what: &str,
+    patience: Duration,
+    mut probe: impl FnMut() -> Result<T, String>,
+) -> T {
     let began = Instant::now();
     loop {
         match probe() {
             Ok(answer) => return answer,
-            Err(complaint) if began.elapsed() > patience => panic!("{what}: not within {patience:?}; last seen: {complaint}"),
+            Err(complaint) if began.elapsed() > patience => {
+                panic!("{what}: not within {patience:?}; last seen: {complaint}")
+            }
             Err(_) => thread::park_timeout(LOOK_EVERY),
         }
     }
@@ -27,5 +33,8 @@ pub fn eventually<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> 
 /// A TCP port of the loopback that was free a moment ago.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
+    listener
+        .local_addr()
+        .expect("a bound listener has an address")
+        .port()
 }

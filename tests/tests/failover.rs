@@ -15,14 +15,20 @@ const FLAGS: [&str; 0] = [];
 fn start() -> (Cluster, Objects) {
     let cluster = Cluster::start(3, &FLAGS);
     let objects = Objects::below(cluster.dir());
-    fs::write(cluster.dir().join("stack.yaml"), objects.template(LAYERS, WIDTH, 0.3)).expect("a template");
+    fs::write(
+        cluster.dir().join("stack.yaml"),
+        objects.template(LAYERS, WIDTH, 0.3),
+    )
+    .expect("a template");
     (cluster, objects)
 }
 
 fn wait_until_in_flight(objects: &Objects) {
-    eventually("the first objects are made", PATIENCE, || match objects.times_made().len() {
-        made if made >= WIDTH / 2 => Ok(()),
-        made => Err(format!("{made} made")),
+    eventually("the first objects are made", PATIENCE, || {
+        match objects.times_made().len() {
+            made if made >= WIDTH / 2 => Ok(()),
+            made => Err(format!("{made} made")),
+        }
     });
 }
 
@@ -30,31 +36,52 @@ fn assert_converges_with_each_made_once(cluster: &Cluster, objects: &Objects) {
     let anneal = cluster.anneal();
     let status = eventually("the stack converges", PATIENCE, || {
         let stack = anneal.json(&["stack", "show", "work"])?;
-        if stack["status"] == "converged" { Ok(stack) } else { Err(stack.to_string()) }
+        if stack["status"] == "converged" {
+            Ok(stack)
+        } else {
+            Err(stack.to_string())
+        }
     });
     assert_eq!(status["counts"]["settled"], LAYERS * WIDTH);
     assert_eq!(objects.present().len(), LAYERS * WIDTH);
     let made = objects.times_made();
-    assert!(made.values().all(|&times| times == 1), "made more than once: {made:?}");
+    assert!(
+        made.values().all(|&times| times == 1),
+        "made more than once: {made:?}"
+    );
     for (position, line) in objects.journal().iter().enumerate() {
-        let Some((layer, n)) = line.strip_prefix("made o").and_then(|name| name.split_once('_')) else { continue };
-        let Ok(layer) = layer.parse::<usize>() else { continue };
+        let Some((layer, n)) = line
+            .strip_prefix("made o")
+            .and_then(|name| name.split_once('_'))
+        else {
+            continue;
+        };
+        let Ok(layer) = layer.parse::<usize>() else {
+            continue;
+        };
         if layer > 0 {
             let above = format!("made o{}_{n}", layer - 1);
-            assert!(objects.journal()[..position].contains(&above), "{line} before {above}");
+            assert!(
+                objects.journal()[..position].contains(&above),
+                "{line} before {above}"
+            );
         }
     }
 }
 
 fn assert_deletion_leaves_nothing(cluster: &Cluster, objects: &Objects) {
-    cluster.anneal().ok(&["stack", "delete", "work", "--wait=90s"]);
+    cluster
+        .anneal()
+        .ok(&["stack", "delete", "work", "--wait=90s"]);
     assert_eq!(objects.present(), Vec::<String>::new());
 }
 
 #[test]
 fn a_follower_is_killed_with_actions_in_flight() {
     let (mut cluster, objects) = start();
-    cluster.anneal().ok(&["stack", "create", "work", "-f", "stack.yaml"]);
+    cluster
+        .anneal()
+        .ok(&["stack", "create", "work", "-f", "stack.yaml"]);
     wait_until_in_flight(&objects);
     let leader = cluster.leader();
     let follower = (0..3).find(|&n| n != leader).expect("two members follow");
@@ -67,7 +94,9 @@ fn a_follower_is_killed_with_actions_in_flight() {
 #[test]
 fn the_leader_is_killed_in_mid_convergence() {
     let (mut cluster, objects) = start();
-    cluster.anneal().ok(&["stack", "create", "work", "-f", "stack.yaml"]);
+    cluster
+        .anneal()
+        .ok(&["stack", "create", "work", "-f", "stack.yaml"]);
     wait_until_in_flight(&objects);
     let leader = cluster.leader();
     cluster.members[leader].kill();
@@ -79,7 +108,9 @@ fn the_leader_is_killed_in_mid_convergence() {
 #[test]
 fn every_member_is_killed_at_once_and_started_again() {
     let (mut cluster, objects) = start();
-    cluster.anneal().ok(&["stack", "create", "work", "-f", "stack.yaml"]);
+    cluster
+        .anneal()
+        .ok(&["stack", "create", "work", "-f", "stack.yaml"]);
     wait_until_in_flight(&objects);
     for member in &mut cluster.members {
         member.kill();
