@@ -28,7 +28,7 @@ done
 
 export ANNEAL_ENDPOINTS=$endpoints
 for _ in $(seq 60); do
-  voting=$("$anneal" cluster members -o json 2>/dev/null | grep -cE '"role": *"(voter|leader)"' || true)
+  voting=$("$anneal" cluster members -o json 2>/dev/null | grep -oE '"role": *"(voter|leader)"' | wc -l)
   [ "$voting" = 3 ] && break
   read -r -t 1 <> <(:) || true
 done
