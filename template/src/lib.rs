@@ -1,1 +1,42 @@
-//! HOT templates, parameters and environments compiled to a graph of resource definitions.
+//! HOT text, parameters and environments in; a graph of resource definitions out; and later, the value of a
+//! definition, given the attributes that it refers to.
+//!
+//! Pure: no files, network, clock, threads, chance or logging, and no order that depends on hashing. The same input gives
+//! the same bytes. All problems are told at once, each with its place.
+//!
+//! | step | what happens |
+//! |---|---|
+//! | [`files_used`] | which files the texts include, so that the caller can fetch them |
+//! | [`compile`] | a whole template: every resource's [`Definition`] and [`Fragment`] |
+//! | [`compile_patch`] | a patch document against a stored stack, at the cost of what it touches |
+//! | [`evaluate`] | a definition's properties, when what it refers to is known |
+//! | [`evaluate_partial`] | the same for a preview, saying what is unknown |
+//! | [`render_template`] | the stored template as one YAML text |
+
+mod body;
+mod definition;
+mod evaluate;
+mod function;
+mod limits;
+mod problem;
+mod scalar;
+mod schema;
+mod stack_view;
+mod tree;
+mod value;
+
+pub use definition::{
+    Compiled, CompiledOutput, CompiledResource, Definition, DeletionPolicy, DriftPolicy,
+    FileContent, Files, Fragment, Meta, ParameterValue, ParameterValues, Placement, Reference,
+    ReplacementPolicy,
+};
+pub use evaluate::{
+    EvaluateError, Evaluated, EvaluatedOutput, Known, Lookup, PartlyEvaluated, evaluate,
+    evaluate_output, evaluate_partial,
+};
+pub use limits::Limits;
+pub use problem::{Position, Problem, Problems, Severity};
+pub use schema::{
+    AttributeSchema, Catalog, Constraint, Kind, MapCatalog, Nested, PropertySchema, TypeSchema,
+};
+pub use stack_view::StackView;
