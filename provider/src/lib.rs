@@ -4,16 +4,27 @@
 //! templates: it is given plain values and a call's surroundings, and answers what it did or found.
 
 mod call;
+mod companion;
+mod compare;
 mod failure;
+mod files;
+mod heat;
 mod path;
 mod provider;
+mod read_values;
 mod registry;
 mod request;
 mod schema;
 pub mod value;
+mod wait;
 
 pub use call::{BootTime, CallContext, HOST_DIR_VARIABLE, Progress, default_host_dir};
+pub use companion::Companion;
 pub use failure::{Failure, FailureClass, MESSAGE_MAX_BYTES, Verdict};
+pub use files::{DirectoryProvider, FileProvider};
+pub use heat::{
+    DelayProvider, NoneProvider, RandomStringProvider, TestResourceProvider, ValueProvider,
+};
 pub use path::{PropertyPath, Step};
 pub use provider::Provider;
 pub use registry::{DoubleType, Registry};

@@ -5,6 +5,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::companion::Companion;
+use crate::files::{DirectoryProvider, FileProvider};
+use crate::heat::{
+    DelayProvider, NoneProvider, RandomStringProvider, TestResourceProvider, ValueProvider,
+};
 use crate::provider::Provider;
 use crate::schema::{TypeSchema, nearest};
 
@@ -32,6 +37,27 @@ impl Registry {
     /// One with no provider.
     pub fn empty() -> Self {
         Self::default()
+    }
+
+    /// One with all built-in providers. The hidden modes that commands and processes need are started from
+    /// `companion`.
+    pub fn built_in(_companion: &Companion) -> Self {
+        let providers: [Arc<dyn Provider>; 7] = [
+            Arc::new(FileProvider::default()),
+            Arc::new(DirectoryProvider::default()),
+            Arc::new(NoneProvider::default()),
+            Arc::new(ValueProvider::default()),
+            Arc::new(RandomStringProvider::default()),
+            Arc::new(TestResourceProvider::default()),
+            Arc::new(DelayProvider::default()),
+        ];
+        let mut registry = Self::empty();
+        for provider in providers {
+            registry
+                .add(provider)
+                .expect("built-in providers have different types");
+        }
+        registry
     }
 
     /// Adds a provider with all its types, or none of them if one is taken.

@@ -214,6 +214,8 @@ pub struct PropertySchema {
     pub update: OnChange,
     /// Whether its value is secret.
     pub secret: bool,
+    /// Why it is refused although it is known.
+    pub refused: Option<String>,
 }
 
 /// One attribute.
@@ -296,6 +298,7 @@ impl PropertySchema {
             nested: None,
             update: OnChange::InPlace,
             secret: false,
+            refused: None,
         }
     }
 
@@ -324,6 +327,13 @@ impl PropertySchema {
     #[must_use]
     pub fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// It is known, but means nothing here.
+    #[must_use]
+    pub fn refused(mut self, reason: &str) -> Self {
+        self.refused = Some(reason.to_owned());
         self
     }
 

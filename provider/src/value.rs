@@ -61,6 +61,9 @@ pub fn as_boolean(value: &Value) -> Option<bool> {
 const MODE_MAX: u32 = 0o7777;
 
 /// File permissions from octal digits as written: `0644`, `"644"` and `0o644` are the same.
+///
+/// A number is taken by its digits too, but refused where these give the group or others what the owner has
+/// not: that is what an octal number looks like after a YAML reader has turned it into a decimal one (420).
 pub fn as_mode(value: &Value) -> Option<u32> {
     let text = as_text(value)?;
     let digits = text.strip_prefix("0o").unwrap_or(&text);
@@ -70,7 +73,9 @@ pub fn as_mode(value: &Value) -> Option<u32> {
     } else {
         return None;
     };
-    (mode <= MODE_MAX).then_some(mode)
+    let owner = (mode >> 6) & 0o7;
+    let upside_down = ((mode >> 3) | mode) & 0o7 & !owner != 0;
+    (mode <= MODE_MAX && !(value.is_number() && upside_down)).then_some(mode)
 }
 
 #[cfg(test)]

@@ -107,6 +107,10 @@ impl Checker<'_> {
             );
             return;
         }
+        if let Some(reason) = &property.refused {
+            self.say(path.clone(), reason.clone());
+            return;
+        }
         for constraint in &property.constraints {
             if let Some(message) = broken(constraint, value) {
                 self.say(path.clone(), message);
@@ -229,7 +233,7 @@ fn kind_word(kind: Kind) -> &'static str {
         Kind::Boolean => "a boolean",
         Kind::List => "a list",
         Kind::Map => "a map",
-        Kind::Mode => "an octal mode such as 0644",
+        Kind::Mode => "an octal mode such as \"0644\"",
         Kind::Any => "anything",
     }
 }

@@ -1,0 +1,73 @@
+//! Heat's own types that need no cloud. None of them has an outside: nothing to look at, nothing to lose.
+
+mod delay;
+mod none;
+mod random_string;
+mod test_resource;
+mod value;
+
+pub use delay::DelayProvider;
+pub use none::NoneProvider;
+pub use random_string::RandomStringProvider;
+pub use test_resource::TestResourceProvider;
+pub use value::ValueProvider;
+
+use crate::call::CallContext;
+use crate::read_values::digest;
+use crate::request::{ActionKind, Found, Made, Observed, ReadRequest, Values};
+use crate::schema::{Capabilities, When};
+
+/// How much of the instance id's digest a physical name ends with. Heat's random part has 12 letters.
+const NAME_SUFFIX_CHARS: usize = 12;
+/// A physical name is at most this long, as in Heat.
+const NAME_MAX_CHARS: usize = 255;
+
+fn no_outside() -> Capabilities {
+    Capabilities {
+        honours_keys: When::Always,
+        derived_id: true,
+        cancellable: true,
+        ..Capabilities::plain()
+    }
+}
+
+/// The physical name, as Heat forms it, but with a last part that is always the same for an instance.
+fn physical_name(ctx: &CallContext) -> String {
+    let suffix = &digest(ctx.instance_id.as_bytes())[..NAME_SUFFIX_CHARS];
+    let head = format!("{}-{}", ctx.stack, ctx.resource);
+    let head: String = head
+        .chars()
+        .take(NAME_MAX_CHARS - 1 - NAME_SUFFIX_CHARS)
+        .collect();
+    format!("{head}-{suffix}")
+}
+
+/// What has no outside is there as it was last reported; only a lost update may or may not have been it.
+fn as_reported(request: ReadRequest<'_>, reference_id: Option<String>) -> Observed {
+    let prior = request.prior;
+    let Some(physical_id) = prior.physical_id else {
+        return Observed::absent();
+    };
+    let made = Made {
+        physical_id: physical_id.to_owned(),
+        reference_id,
+        attributes: prior.attributes.cloned().unwrap_or_default(),
+        private: bytes::Bytes::copy_from_slice(prior.private),
+        ..Made::default()
+    };
+    let as_aimed = request
+        .aim
+        .is_none_or(|aim| aim.action == ActionKind::Create);
+    Observed::Present(Box::new(Found {
+        made,
+        as_aimed,
+        differences: Vec::new(),
+    }))
+}
+
+/// Attributes with one value.
+fn single(name: &str, value: serde_json::Value) -> Values {
+    let mut values = Values::new();
+    values.insert(name.to_owned(), value);
+    values
+}
