@@ -12,17 +12,17 @@ fn event(index: u64, sequence: u32) -> Say {
         sequence,
         ..Default::default()
     };
-    Say::Reply(v1::WatchReply {
+    Say::Reply(Box::new(v1::WatchReply {
         reply: Some(v1::watch_reply::Reply::Event(event)),
         progress_index: index,
-    })
+    }))
 }
 
 fn progress(index: u64) -> Say {
-    Say::Reply(v1::WatchReply {
+    Say::Reply(Box::new(v1::WatchReply {
         reply: Some(v1::watch_reply::Reply::Progress(index)),
         progress_index: index,
-    })
+    }))
 }
 
 fn snapshot(index: u64, status: &str) -> Say {
@@ -31,10 +31,10 @@ fn snapshot(index: u64, status: &str) -> Say {
         revision: 1,
         ..Default::default()
     };
-    Say::Reply(v1::WatchReply {
+    Say::Reply(Box::new(v1::WatchReply {
         reply: Some(v1::watch_reply::Reply::Stack(stack)),
         progress_index: index,
-    })
+    }))
 }
 
 fn lost() -> Say {

@@ -21,7 +21,7 @@ type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// One reply of a watch, or how it ends.
 #[derive(Debug, Clone)]
 pub enum Say {
-    Reply(v1::WatchReply),
+    Reply(Box<v1::WatchReply>),
     Break(Status),
     /// Nothing more, and no end.
     FallSilent,
@@ -175,7 +175,7 @@ impl events_server::Events for Fake {
         tokio::spawn(async move {
             for say in said {
                 let reply = match say {
-                    Say::Reply(reply) => Ok(reply),
+                    Say::Reply(reply) => Ok(*reply),
                     Say::Break(status) => Err(status),
                     Say::FallSilent => return sender.closed().await,
                 };
