@@ -1,3 +1,23 @@
-//! Anneal: a convergence engine for infrastructure stacks.
+//! Anneal: a convergence engine for infrastructure stacks. The one binary: the command line, `serve`, and the
+//! embedded member of `up`.
+//!
+//! This crate turns arguments into typed calls and answers into text; it decides nothing about stacks.
 
-fn main() {}
+mod call;
+mod cli;
+mod command;
+mod duration;
+mod embedded;
+mod exit;
+mod follow;
+mod interrupt;
+mod output;
+mod providers;
+mod refusal;
+mod submission;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os())
+}

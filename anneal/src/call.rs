@@ -1,0 +1,130 @@
+//! Who is asked, and how: the endpoints, the namespace, the form of the answer, the limit of a call.
+//!
+//! Knows nothing of any single command.
+
+use std::time::Duration;
+
+use anneal_client::{Client, StackName};
+
+use crate::cli::{Common, Form, Patience, Wait};
+use crate::embedded::{Embedded, Purpose};
+use crate::exit::{Failure, Outcome};
+
+/// Who is asked when no cluster is named and there is no embedded one: a member with default flags on this machine.
+const DEFAULT_ENDPOINT: &str = "127.0.0.1:7400";
+
+/// What a command was told about calls in general.
+#[derive(Debug)]
+pub(crate) struct Call {
+    common: Common,
+    limit: Duration,
+}
+
+/// A client, and the embedded member behind it if there is one.
+pub(crate) struct Session {
+    /// To ask.
+    pub(crate) client: Client,
+    embedded: Option<Embedded>,
+}
+
+impl Call {
+    /// From the arguments.
+    pub(crate) fn new(common: Common, limit: Duration) -> Self {
+        Self { common, limit }
+    }
+
+    /// The form of the answer.
+    pub(crate) fn form(&self) -> Form {
+        self.common.output
+    }
+
+    /// The namespace of stacks.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.common.namespace
+    }
+
+    /// A stack of the namespace.
+    pub(crate) fn stack(&self, name: &str) -> StackName {
+        StackName::within(self.namespace(), name)
+    }
+
+    /// Whether a cluster is named.
+    pub(crate) fn names_cluster(&self) -> bool {
+        !self.common.endpoints.is_empty()
+    }
+
+    /// Asks the cluster that is named, else the embedded one if it exists, else the member of this machine.
+    pub(crate) async fn open(&self, purpose: Purpose) -> Outcome<Session> {
+        if self.names_cluster() {
+            return self.to_endpoints(&self.common.endpoints.join(","));
+        }
+        match Embedded::open_existing(purpose, self.limit).await? {
+            Some(embedded) => self.to_embedded(embedded),
+            None => self.to_endpoints(DEFAULT_ENDPOINT),
+        }
+    }
+
+    /// Asks the cluster that is named, else the embedded one, which is made if it does not exist.
+    pub(crate) async fn open_or_make(&self) -> Outcome<Session> {
+        if self.names_cluster() {
+            return self.to_endpoints(&self.common.endpoints.join(","));
+        }
+        self.to_embedded(Embedded::open_or_make(self.limit).await?)
+    }
+
+    /// As [`Call::open`], for a command that changes something: an embedded member is an engine too if the change is
+    /// to be followed.
+    pub(crate) async fn open_to_change(&self, wait: &Wait) -> Outcome<Session> {
+        let purpose = match wait.patience() {
+            Patience::Committed => Purpose::Look,
+            Patience::Endless | Patience::Limited(_) => Purpose::Act,
+        };
+        self.open(purpose).await
+    }
+
+    /// Opens, asks, and closes whatever the answer was.
+    pub(crate) async fn with(
+        &self,
+        purpose: Purpose,
+        ask: impl AsyncFnOnce(&Client) -> Outcome,
+    ) -> Outcome {
+        let session = self.open(purpose).await?;
+        let outcome = ask(&session.client).await;
+        session.close().await;
+        outcome
+    }
+
+    fn to_endpoints(&self, endpoints: &str) -> Outcome<Session> {
+        Ok(Session {
+            client: self.client(endpoints)?,
+            embedded: None,
+        })
+    }
+
+    fn to_embedded(&self, embedded: Embedded) -> Outcome<Session> {
+        Ok(Session {
+            client: self.client(embedded.address())?,
+            embedded: Some(embedded),
+        })
+    }
+
+    fn client(&self, endpoints: &str) -> Outcome<Client> {
+        Client::builder(endpoints)
+            .and_then(|builder| builder.call_deadline(self.limit).build())
+            .map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
+
+impl Session {
+    /// Whether the cluster lives in this process, and ends with it.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Ends the embedded member in order: what runs is finished, for up to ten seconds.
+    pub(crate) async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.close().await;
+        }
+    }
+}
