@@ -3,7 +3,13 @@
 use std::{env, fs, path::PathBuf};
 
 /// Every file of the wire, relative to `proto/`.
-const FILES: [&str; 4] = ["api.proto", "log.proto", "peer.proto", "engine.proto"];
+const FILES: [&str; 5] = [
+    "api.proto",
+    "log.proto",
+    "peer.proto",
+    "engine.proto",
+    "stored.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in FILES {

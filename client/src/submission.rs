@@ -130,6 +130,7 @@ fn parts(kind: Kind, text: Text) -> impl Iterator<Item = v1::TextPart> + Send {
             kind: kind.into(),
             name: text.name.clone(),
             data: text.data.slice(from..to),
+            offset: from as u64,
         }
     })
 }

@@ -49,5 +49,17 @@ pub mod engine {
     }
 }
 
+/// What a stack's blobs contain: head, parameters, fragments.
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated code; the .proto file is the documentation"
+)]
+pub mod stored {
+    pub mod v1 {
+        tonic::include_proto!("anneal.stored.v1");
+    }
+}
+
 /// The encoded descriptor set of every file, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/anneal.bin"));
