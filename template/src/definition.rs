@@ -16,9 +16,8 @@ pub type ParameterValues = BTreeMap<String, ParameterValue>;
 /// A whole template, compiled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compiled {
-    /// Normal form (JSON) of all but the resources: version, description, parameter schema and groups,
-    /// conditions, outputs.
-    pub head: String,
+    /// All but the resources.
+    pub head: Head,
     /// Normal form (JSON) of the merged environments, without the parameter values.
     pub environment: String,
     /// Every declared parameter's value.
@@ -30,6 +29,15 @@ pub struct Compiled {
     pub outputs: Vec<CompiledOutput>,
     /// What is odd but not wrong.
     pub warnings: Vec<Problem>,
+}
+
+/// A template without its resources.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Head {
+    /// Normal form (JSON): version, description, parameter schema and groups, conditions, outputs.
+    pub text: String,
+    /// Files that the outputs include; sorted by path.
+    pub files: Vec<FileContent>,
 }
 
 /// One resource of a text.

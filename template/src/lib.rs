@@ -14,26 +14,44 @@
 //! | [`render_template`] | the stored template as one YAML text |
 
 mod body;
+mod compile;
+mod condition;
+mod constraint;
 mod definition;
+mod environment;
 mod evaluate;
+mod files;
+mod fit;
+mod fold;
 mod function;
+mod graph;
+mod head;
 mod limits;
+mod literal;
+mod meta;
+mod output;
+mod parameter;
+mod place;
 mod problem;
+mod resource;
 mod scalar;
 mod schema;
 mod stack_view;
 mod tree;
 mod value;
 
+pub use compile::{Input, SourceText, compile};
 pub use definition::{
     Compiled, CompiledOutput, CompiledResource, Definition, DeletionPolicy, DriftPolicy,
-    FileContent, Files, Fragment, Meta, ParameterValue, ParameterValues, Placement, Reference,
-    ReplacementPolicy,
+    FileContent, Files, Fragment, Head, Meta, ParameterValue, ParameterValues, Placement,
+    Reference, ReplacementPolicy,
 };
 pub use evaluate::{
     EvaluateError, Evaluated, EvaluatedOutput, Known, Lookup, PartlyEvaluated, evaluate,
     evaluate_output, evaluate_partial,
 };
+pub use files::{FileReference, files_used};
+pub use fit::fit_evaluated;
 pub use limits::Limits;
 pub use problem::{Position, Problem, Problems, Severity};
 pub use schema::{

@@ -221,8 +221,9 @@ impl Collector {
         self.held.push((source.0, problem));
     }
 
-    pub(crate) fn has_errors(&self) -> bool {
-        self.errors > 0
+    /// How many errors there are so far.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// The errors if there are any (with the warnings among them), else the warnings.

@@ -1,12 +1,12 @@
 //! What a patch asks of the stored stack: look-ups of single things, so that its cost does not depend on the
 //! stack's size. Knows nothing of how a stack is stored.
 
-use crate::definition::{Fragment, ParameterValues};
+use crate::definition::{Fragment, Head, ParameterValues};
 
 /// A stored stack, seen through single look-ups.
 pub trait StackView {
     /// The stored head ([`Compiled::head`](crate::Compiled)).
-    fn head(&self) -> String;
+    fn head(&self) -> Head;
     /// The stored environment ([`Compiled::environment`](crate::Compiled)).
     fn environment(&self) -> String;
     /// The stored values of all parameters.

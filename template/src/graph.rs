@@ -1,0 +1,114 @@
+//! Order and circles among resources. Knows names and edges only; the questions are petgraph's.
+
+use std::collections::VecDeque;
+
+use petgraph::Direction;
+use petgraph::algo::{kosaraju_scc, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+
+/// Which resources need which.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    /// An edge leads from what is needed to what needs it.
+    graph: DiGraph<(), ()>,
+}
+
+impl Needs {
+    pub(crate) fn among(count: usize) -> Self {
+        let mut graph = DiGraph::with_capacity(count, count);
+        for _ in 0..count {
+            graph.add_node(());
+        }
+        Self { graph }
+    }
+
+    pub(crate) fn add(&mut self, resource: usize, needed: usize) {
+        self.graph
+            .add_edge(NodeIndex::new(needed), NodeIndex::new(resource), ());
+    }
+
+    /// All resources, what is needed first. The same for the same graph. Else, the circles: each as the
+    /// resources of a shortest one, every one needing the next, the last the first.
+    pub(crate) fn order(&self) -> Result<Vec<usize>, Vec<Vec<usize>>> {
+        match toposort(&self.graph, None) {
+            Ok(order) => Ok(order.into_iter().map(NodeIndex::index).collect()),
+            Err(_) => Err(self.circles()),
+        }
+    }
+
+    fn circles(&self) -> Vec<Vec<usize>> {
+        let mut circles: Vec<Vec<usize>> = Vec::new();
+        // Not Tarjan's algorithm: petgraph's recurses as deep as the chain is long.
+        for component in kosaraju_scc(&self.graph) {
+            let Some(start) = component.iter().min().copied() else {
+                continue;
+            };
+            if component.len() > 1 || self.graph.contains_edge(start, start) {
+                circles.push(self.circle_through(start));
+            }
+        }
+        circles.sort();
+        circles
+    }
+
+    /// A shortest way from a resource back to itself, along what it needs.
+    fn circle_through(&self, start: NodeIndex) -> Vec<usize> {
+        let mut came_from = vec![None; self.graph.node_count()];
+        let mut open = VecDeque::from([start]);
+        while let Some(at) = open.pop_front() {
+            let mut needed: Vec<NodeIndex> = self
+                .graph
+                .neighbors_directed(at, Direction::Incoming)
+                .collect();
+            needed.sort_unstable();
+            for next in needed {
+                if next == start {
+                    return way_back(&came_from, start, at);
+                }
+                if came_from[next.index()].is_none() {
+                    came_from[next.index()] = Some(at);
+                    open.push_back(next);
+                }
+            }
+        }
+        unreachable!("a resource in a circle leads back to itself")
+    }
+}
+
+fn way_back(came_from: &[Option<NodeIndex>], start: NodeIndex, end: NodeIndex) -> Vec<usize> {
+    let mut circle = vec![end.index()];
+    let mut at = end;
+    while at != start {
+        at = came_from[at.index()].expect("every resource on the way was come to from another");
+        circle.push(at.index());
+    }
+    circle.reverse();
+    circle
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_comes_first_and_a_long_chain_is_no_trouble() {
+        let count = 100_000;
+        let mut needs = Needs::among(count);
+        for n in 1..count {
+            needs.add(n - 1, n);
+        }
+        let order = needs.order().unwrap();
+        assert_eq!(order, (0..count).rev().collect::<Vec<_>>());
+        needs.add(count - 1, 0);
+        assert_eq!(needs.order().unwrap_err()[0].len(), count);
+    }
+
+    #[test]
+    fn a_circle_is_told_as_the_shortest_way_round() {
+        let mut needs = Needs::among(6);
+        for (resource, needed) in [(0, 1), (1, 2), (2, 0), (2, 3), (3, 1), (5, 5), (4, 0)] {
+            needs.add(resource, needed);
+        }
+        assert_eq!(needs.order().unwrap_err(), vec![vec![0, 1, 2], vec![5]]);
+    }
+}
