@@ -275,6 +275,9 @@ async fn tell_trouble(call: &Call, session: &Session, change: &Change<'_>, end: 
             "{stack}: deleted by somebody else while it was followed"
         ))),
         End::TimeUp | End::Interrupted => {
+            if call.form() == Form::Json {
+                print_now(session, stack).await?;
+            }
             let why = match end {
                 End::TimeUp => "gave up waiting",
                 _ => "interrupted",
@@ -294,15 +297,17 @@ async fn tell_trouble(call: &Call, session: &Session, change: &Change<'_>, end: 
     }
 }
 
+/// The stack as it is, whatever comes of it: a program wants its object with every exit code.
+async fn print_now(session: &Session, stack: &StackName) -> Outcome {
+    let shown = session.client.show_stack(stack, Read::default()).await;
+    let mut out = Out::new();
+    out.json(&json::Stack::new(shown.map_err(failure)?, false))?;
+    out.done()
+}
+
 async fn failed(call: &Call, session: &Session, change: &Change<'_>, seen: v1::Stack) -> Outcome {
     if call.form() == Form::Json {
-        let shown = session
-            .client
-            .show_stack(change.stack, Read::default())
-            .await;
-        let mut out = Out::new();
-        out.json(&json::Stack::new(shown.unwrap_or(seen.clone()), false))?;
-        out.done()?;
+        print_now(session, change.stack).await?;
     }
     let mut message = format!("{}: failed", change.stack);
     if !seen.reason.is_empty() {

@@ -1,6 +1,6 @@
 //! `anneal stack create|update|patch`: submissions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anneal_client::{Text, v1};
 use clap::Args;
@@ -135,7 +135,7 @@ impl Patch {
             Some(file) => Gathered::read(file, &self.inputs)?,
             None => {
                 let nothing = Text::new("(no patch document)", "{}");
-                Gathered::around(nothing, PathBuf::from("."), &self.inputs)?
+                Gathered::around(nothing, Path::new("."), &self.inputs)?.complete()?
             }
         };
         Request {
