@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use anneal_client::{Client, StackName};
+use anneal_client::{Client, EndpointError, StackName};
 
 use crate::cli::{Common, Form, Patience, Wait};
 use crate::embedded::{Embedded, Purpose};
 use crate::exit::{Failure, Outcome};
+use crate::tls::Pem;
 
 /// Who is asked when no cluster is named and there is no embedded one: a member with default flags on this machine.
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:7400";
@@ -96,22 +97,25 @@ impl Call {
 
     fn to_endpoints(&self, endpoints: &str) -> Outcome<Session> {
         Ok(Session {
-            client: self.client(endpoints)?,
+            client: self.client(endpoints, Pem::read(&self.common.tls)?)?,
             embedded: None,
         })
     }
 
     fn to_embedded(&self, embedded: Embedded) -> Outcome<Session> {
         Ok(Session {
-            client: self.client(embedded.address())?,
+            client: self.client(embedded.address(), None)?,
             embedded: Some(embedded),
         })
     }
 
-    fn client(&self, endpoints: &str) -> Outcome<Client> {
-        Client::builder(endpoints)
-            .and_then(|builder| builder.call_deadline(self.limit).build())
-            .map_err(|error| Failure::Usage(error.to_string()))
+    fn client(&self, endpoints: &str, tls: Option<Pem>) -> Outcome<Client> {
+        let usage = |error: EndpointError| Failure::Usage(error.to_string());
+        let mut builder = Client::builder(endpoints).map_err(usage)?;
+        if let Some(pem) = tls {
+            builder = builder.tls(pem.for_client());
+        }
+        builder.call_deadline(self.limit).build().map_err(usage)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows the names of the commands and what all of them share; each command's own file knows the rest.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -86,6 +87,44 @@ pub(crate) struct Common {
         help = "Form of the answer: table or json"
     )]
     pub(crate) output: Form,
+
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+}
+
+/// Mutual TLS. For `serve` these are the member's own, for every other command the client's.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Mutual TLS (PEM files)")]
+pub(crate) struct Tls {
+    /// Certificates of the authority that signed the other side's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ANNEAL_TLS_CA",
+        hide_env_values = true
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// This side's certificate
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ANNEAL_TLS_CERT",
+        hide_env_values = true
+    )]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The key of this side's certificate
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ANNEAL_TLS_KEY",
+        hide_env_values = true
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// How answers are written.

@@ -15,6 +15,7 @@ mod output;
 mod providers;
 mod refusal;
 mod submission;
+mod tls;
 
 use std::process::ExitCode;
 
