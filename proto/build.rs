@@ -3,9 +3,11 @@
 use std::{env, fs, path::PathBuf};
 
 /// Every file of the wire, relative to `proto/`.
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
     "api.proto",
     "log.proto",
+    "command.proto",
+    "row.proto",
     "peer.proto",
     "engine.proto",
     "stored.proto",

@@ -1,0 +1,231 @@
+//! The client that Raft sends with: one connection per member and purpose.
+//!
+//! A member that cannot be reached, or is not the one meant, is unreachable: Raft then waits longer between
+//! attempts. Knows nothing of what is in entries.
+
+use std::{future::Future, time::Duration};
+
+use anneal_proto::peer::v1::peer_client::PeerClient;
+use futures_util::{Stream, StreamExt};
+use openraft::{
+    OptionalSend, RaftNetworkFactory,
+    alias::SnapshotOf,
+    base::{BoxFuture, BoxStream},
+    errors::{RPCError, ReplicationClosed, StreamingError, Unreachable},
+    network::{
+        Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    },
+    raft::{
+        AppendEntriesRequest, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+        TransferLeaderResponse, VoteRequest, VoteResponse,
+    },
+};
+use tonic::{Request, Status, transport::Channel};
+
+use super::{Addressee, Channels, MESSAGE_BYTES, Purpose, send_checkpoint};
+use crate::{
+    codec::{self, DecodeError},
+    replica::types::{MemberNode, TypeConfig, Vote},
+    storage::checkpoint::CheckpointData,
+};
+
+/// A stream to a member that does not answer its opening is given up after this, or Raft's own limit if that
+/// is longer: long enough for a member that waits for a CPU.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Makes the connections of one member to the others.
+#[derive(Clone)]
+pub struct PeerNetwork {
+    cluster_id: String,
+    channels: Channels,
+}
+
+impl PeerNetwork {
+    /// For a member of this cluster.
+    pub fn new(cluster_id: String, channels: Channels) -> Self {
+        Self {
+            cluster_id,
+            channels,
+        }
+    }
+
+    fn connection(&self, target: u64, node: &MemberNode, purpose: Purpose) -> PeerConnection {
+        let addressee = Addressee {
+            cluster_id: self.cluster_id.clone(),
+            member_id: target,
+        };
+        let channel = self
+            .channels
+            .get(&node.address, purpose)
+            .map_err(|error| error.to_string());
+        PeerConnection { addressee, channel }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for PeerNetwork {
+    type Network = PeerConnection;
+
+    async fn new_client(&mut self, target: u64, node: &MemberNode) -> PeerConnection {
+        self.connection(target, node, Purpose::Log)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &MemberNode) -> PeerConnection {
+        self.connection(target, node, Purpose::Heartbeat)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, node: &MemberNode) -> PeerConnection {
+        self.connection(target, node, Purpose::Checkpoint)
+    }
+}
+
+/// The way to one member.
+pub struct PeerConnection {
+    addressee: Addressee,
+    channel: Result<Channel, String>,
+}
+
+impl PeerConnection {
+    fn client(&self) -> Result<PeerClient<Channel>, Unreachable<TypeConfig>> {
+        let channel = self.channel.clone().map_err(Unreachable::from_string)?;
+        Ok(PeerClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES))
+    }
+
+    fn request<T>(&self, message: T, option: &RPCOption) -> Request<T> {
+        let mut request = self.addressee.address(message);
+        request.set_timeout(option.soft_ttl());
+        request
+    }
+}
+
+fn unreachable(status: &Status) -> Unreachable<TypeConfig> {
+    Unreachable::from_string(format!("{:?}: {}", status.code(), status.message()))
+}
+
+fn garbled(error: &DecodeError) -> Unreachable<TypeConfig> {
+    Unreachable::new(error)
+}
+
+impl NetBackoff<TypeConfig> for PeerConnection {
+    fn backoff(&self) -> Option<Backoff> {
+        None
+    }
+}
+
+type AppendResults<'s> =
+    BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>;
+
+impl NetStreamAppend<TypeConfig> for PeerConnection {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        option: RPCOption,
+    ) -> BoxFuture<'s, Result<AppendResults<'s>, RPCError<TypeConfig>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let requests = input.map(|request| codec::peer::append_request(&request));
+            let request = self.addressee.address(requests);
+            let mut client = self.client()?;
+            let patience = option.soft_ttl().max(OPEN_TIMEOUT);
+            let answers = tokio::time::timeout(patience, client.append(request))
+                .await
+                .map_err(|_| Unreachable::from_string("no answer to the opening of a stream"))?
+                .map_err(|status| unreachable(&status))?;
+            let answers = answers.into_inner().map(|answer| {
+                let answer = answer.map_err(|status| unreachable(&status))?;
+                let result = codec::peer::read_append_response(answer);
+                Ok(result.map_err(|error| garbled(&error))?)
+            });
+            let answers: AppendResults<'s> = Box::pin(answers);
+            Ok(answers)
+        })
+    }
+}
+
+impl NetVote<TypeConfig> for PeerConnection {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let request = self.request(codec::peer::vote_request(&request), &option);
+        let answer = self
+            .client()?
+            .vote(request)
+            .await
+            .map_err(|status| unreachable(&status))?;
+        let response = codec::peer::read_vote_response(answer.into_inner());
+        Ok(response.map_err(|error| garbled(&error))?)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let request = self.request(codec::peer::vote_request(&request), &option);
+        let mut client = self.client()?;
+        let answer = client
+            .pre_vote(request)
+            .await
+            .map_err(|status| unreachable(&status))?;
+        let response = codec::peer::read_vote_response(answer.into_inner());
+        Ok(response.map_err(|error| garbled(&error))?)
+    }
+}
+
+impl NetTransferLeader<TypeConfig> for PeerConnection {
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let request = self.request(codec::peer::transfer_request(&request), &option);
+        let mut client = self.client()?;
+        let answer = client
+            .transfer_leader(request)
+            .await
+            .map_err(|status| unreachable(&status))?;
+        let response = codec::peer::read_transfer_response(answer.into_inner());
+        Ok(response.map_err(|error| garbled(&error))?)
+    }
+}
+
+impl NetSnapshot<TypeConfig> for PeerConnection {
+    type SnapshotData = CheckpointData;
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: SnapshotOf<TypeConfig, CheckpointData>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let checkpoint = match snapshot.snapshot {
+            CheckpointData::Kept(checkpoint) => checkpoint,
+            CheckpointData::Received(_) => {
+                let why = "a checkpoint that was received is kept before it is sent on";
+                return Err(Unreachable::from_string(why).into());
+            }
+        };
+        let parts = send_checkpoint::parts(&vote, checkpoint);
+        let request = self.addressee.address(parts);
+        let mut client = self.client()?;
+        tokio::select! {
+            closed = cancel => Err(closed.into()),
+            () = tokio::time::sleep(option.hard_ttl()) => {
+                let why = format!("the checkpoint was not taken within {:?}", option.hard_ttl());
+                Err(Unreachable::from_string(why).into())
+            }
+            answer = client.install_snapshot(request) => {
+                let answer = answer.map_err(|status| unreachable(&status))?.into_inner();
+                let vote = codec::required(answer.vote, "the vote of the answer");
+                let vote = vote.map_err(|error| garbled(&error))?;
+                Ok(SnapshotResponse::new(codec::raft::read_vote(vote)))
+            }
+        }
+    }
+}

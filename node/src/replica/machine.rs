@@ -1,0 +1,406 @@
+//! The state machine as the Raft library wants it: applies entries, makes and installs checkpoints.
+//!
+//! One group of entries is applied under one write lock, its rows and their position are written in one
+//! batch, and only then does anybody see it. Knows nothing of who proposed what.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::{Duration, Instant},
+};
+
+use anneal_statemachine::{
+    command::{Command, CommandKind},
+    event::Event,
+    id::InstanceId,
+    outcome::Outcome,
+    row::RowKey,
+};
+use futures_util::{Stream, StreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot,
+    alias::SnapshotOf,
+    storage::{ApplyResponder, EntryResponder, RaftStateMachine},
+};
+use tokio::sync::{broadcast, watch};
+
+use super::{
+    heart::StateMachine,
+    rows,
+    types::{Answer, CheckpointMeta, Entry, LogId, StoredMembership, TypeConfig},
+};
+use crate::{
+    codec::{self, key},
+    storage::{
+        checkpoint::{Checkpoint, CheckpointData, Checkpoints},
+        state::{Position, RowBatch, StateStore},
+    },
+};
+
+/// Entries decoded before the lock is taken: what one batch of rows may hold.
+const GROUP_ENTRIES: usize = 512;
+/// How long the lock is held before readers get their turn.
+const LOCK_HELD: Duration = Duration::from_millis(3);
+/// Applied groups that a slow listener may be behind before it has to look at everything.
+const GROUPS_BEHIND: usize = 1024;
+
+/// What one group of applied entries changed, for those who follow.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The last entry applied.
+    pub index: u64,
+    /// Everything may have changed: a checkpoint was installed.
+    pub all: bool,
+    /// Instances whose rows changed: assignments among them.
+    pub instances: Vec<InstanceId>,
+    /// Engines were registered, drained or expired.
+    pub engines: bool,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// What the replica and the Raft library share.
+pub(super) struct Shared {
+    state: RwLock<State>,
+    applied: watch::Sender<u64>,
+    changes: broadcast::Sender<Arc<Changes>>,
+    checkpoints: Checkpoints,
+    root: PathBuf,
+}
+
+/// Memory, rows and position; whenever nobody writes, they agree.
+pub(super) struct State {
+    pub(super) machine: StateMachine,
+    pub(super) store: Arc<StateStore>,
+    pub(super) position: Position,
+}
+
+impl Shared {
+    /// Opens the rows under this directory, and makes memory of them.
+    pub(super) fn open(root: PathBuf, checkpoints: Checkpoints) -> io::Result<Arc<Self>> {
+        let store = StateStore::open(&root, &key::FAMILIES)?;
+        let state = State::load(store)?;
+        let index = state.position.last.map_or(0, |last| last.index);
+        Ok(Arc::new(Self {
+            state: RwLock::new(state),
+            applied: watch::Sender::new(index),
+            changes: broadcast::Sender::new(GROUPS_BEHIND),
+            checkpoints,
+            root,
+        }))
+    }
+
+    pub(super) fn read<R>(&self, f: impl FnOnce(&State) -> R) -> R {
+        f(&self
+            .state
+            .read()
+            .expect("a replica whose state machine failed has stopped"))
+    }
+
+    pub(super) fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    pub(super) fn changes(&self) -> broadcast::Receiver<Arc<Changes>> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    fn tell(&self, changes: Changes) {
+        self.applied.send_replace(changes.index);
+        // An error says that nobody listens.
+        let _ = self.changes.send(Arc::new(changes));
+    }
+
+    /// Applies from the front of a group until it is done or readers should have their turn.
+    fn apply(&self, group: &mut Group) -> io::Result<()> {
+        let mut answers = Vec::new();
+        let changes = {
+            let mut state = self.state.write().map_err(|_| failed_before())?;
+            let store = state.store.clone();
+            let mut work = Work {
+                batch: store.batch(),
+                changes: Changes::default(),
+            };
+            let began = Instant::now();
+            while let Some(item) = group.next() {
+                let answer = work.apply(&mut state, item.log_id, item.what);
+                answers.push((item.responder, answer));
+                if began.elapsed() > LOCK_HELD {
+                    break;
+                }
+            }
+            work.batch.write(&state.position)?;
+            work.changes.index = state.position.last.map_or(0, |last| last.index);
+            work.changes
+        };
+        self.tell(changes);
+        for (responder, answer) in answers {
+            if let Some(responder) = responder {
+                responder.send(answer);
+            }
+        }
+        Ok(())
+    }
+
+    fn install(&self, meta: &CheckpointMeta, data: CheckpointData) -> io::Result<()> {
+        let checkpoint = match data {
+            CheckpointData::Kept(checkpoint) => checkpoint,
+            CheckpointData::Received(staging) => self.checkpoints.finish(staging)?,
+        };
+        if checkpoint.position().last != meta.last_log_id {
+            let (found, said) = (checkpoint.position().last, meta.last_log_id);
+            let text = format!("a checkpoint of entry {found:?} was announced as of {said:?}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let before = self.read(|state| state.store.clone());
+        let store = StateStore::install(&self.root, checkpoint.path(), &key::FAMILIES, &before)?;
+        let state = State::load(store)?;
+        let index = state.position.last.map_or(0, |last| last.index);
+        *self.state.write().map_err(|_| failed_before())? = state;
+        self.tell(Changes {
+            index,
+            all: true,
+            ..Changes::default()
+        });
+        Ok(())
+    }
+}
+
+fn failed_before() -> io::Error {
+    io::Error::other("the state machine has failed before")
+}
+
+impl State {
+    fn load(store: Arc<StateStore>) -> io::Result<Self> {
+        let position = store.position()?;
+        let mut failed = None;
+        let rows = rows::all_of_memory(&store).map_while(|row| match row {
+            Ok(row) => Some(row),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        });
+        let machine = StateMachine::load(rows);
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(Self {
+                machine,
+                store,
+                position,
+            }),
+        }
+    }
+}
+
+/// One group being applied.
+struct Work<'a> {
+    batch: RowBatch<'a>,
+    changes: Changes,
+}
+
+impl Work<'_> {
+    fn apply(&mut self, state: &mut State, log_id: LogId, what: What) -> Answer {
+        state.position.last = Some(log_id);
+        match what {
+            What::Nothing => Answer(None),
+            What::Membership(membership) => {
+                state.position.membership = membership;
+                Answer(None)
+            }
+            What::Command(mut command) => {
+                // Proposers race, so a stamp can come after a later one: time never runs backwards here.
+                let now = command.stamp.state_ms.max(state.position.state_ms);
+                command.stamp.state_ms = now;
+                state.position.state_ms = now;
+                Answer(Some(self.command(
+                    &mut state.machine,
+                    log_id.index,
+                    &command,
+                )))
+            }
+        }
+    }
+
+    fn command(&mut self, machine: &mut StateMachine, index: u64, command: &Command) -> Outcome {
+        let applied = machine.apply(index, command);
+        for change in &applied.rows {
+            let (family, key) = (key::family(&change.key), key::encode(&change.key));
+            match &change.value {
+                Some(value) => self.batch.put(family, &key, &codec::encode_row(value)),
+                None => self.batch.delete(family, &key),
+            }
+            match &change.key {
+                RowKey::Instance(instance) => self.changes.instances.push(*instance),
+                RowKey::Engine(_) => self.changes.engines = true,
+                RowKey::Stack(stack) if change.value.is_none() => {
+                    // The stack is no more, and with it its history; what ends it is still told.
+                    let (from, end) = (
+                        key::event(Some(*stack), 0, 0),
+                        key::event(Some(*stack), index, 0),
+                    );
+                    self.batch.delete_range(key::EVENTS, &from, &end);
+                }
+                _ => {}
+            }
+        }
+        if let CommandKind::ExpireHistory {
+            stack,
+            events_before,
+            ..
+        } = &command.kind
+            && !matches!(applied.outcome, Outcome::Rejected(_))
+        {
+            let from = key::event(Some(*stack), 0, 0);
+            let end = key::event(Some(*stack), *events_before, 0);
+            self.batch.delete_range(key::EVENTS, &from, &end);
+        }
+        for event in &applied.events {
+            self.batch.put(
+                key::EVENTS,
+                &codec::event_key(event),
+                &codec::encode_event(event),
+            );
+        }
+        self.changes.events.extend(applied.events);
+        applied.outcome
+    }
+}
+
+enum What {
+    Nothing,
+    Membership(StoredMembership),
+    Command(Box<Command>),
+}
+
+struct Item {
+    log_id: LogId,
+    what: What,
+    responder: Option<ApplyResponder<TypeConfig>>,
+}
+
+type Group = std::vec::IntoIter<Item>;
+
+fn decode(entry: Entry, responder: Option<ApplyResponder<TypeConfig>>) -> io::Result<Item> {
+    let log_id = entry.log_id;
+    let what = match entry.payload {
+        EntryPayload::Blank => What::Nothing,
+        EntryPayload::Membership(membership) => {
+            What::Membership(StoredMembership::new(Some(log_id), membership))
+        }
+        EntryPayload::Normal(proposal) => {
+            let command = codec::decode_command(proposal.command).map_err(|error| {
+                let text = format!("log entry {} cannot be applied: {error}", log_id.index);
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            })?;
+            What::Command(Box::new(command))
+        }
+    };
+    Ok(Item {
+        log_id,
+        what,
+        responder,
+    })
+}
+
+/// The Raft library's side of the state machine.
+pub struct Machine {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl RaftStateMachine<TypeConfig> for Machine {
+    type SnapshotData = CheckpointData;
+    type SnapshotBuilder = CheckpointBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok(self
+            .shared
+            .read(|state| (state.position.last, state.position.membership.clone())))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        loop {
+            let mut items = Vec::new();
+            while items.len() < GROUP_ENTRIES
+                && let Some(entry) = entries.next().await
+            {
+                let (entry, responder) = entry?;
+                items.push(decode(entry, responder)?);
+            }
+            if items.is_empty() {
+                return Ok(());
+            }
+            let mut group = items.into_iter();
+            while !group.as_slice().is_empty() {
+                // A bug in the rules must stop the replica, not only the task that met it.
+                catch_unwind(AssertUnwindSafe(|| self.shared.apply(&mut group)))
+                    .unwrap_or_else(|_| Err(io::Error::other("the state machine has panicked")))?;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    async fn get_snapshot_builder(&mut self) -> CheckpointBuilder {
+        let store = self.shared.read(|state| state.store.clone());
+        CheckpointBuilder {
+            store,
+            checkpoints: self.shared.checkpoints.clone(),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &CheckpointMeta,
+        data: CheckpointData,
+    ) -> io::Result<()> {
+        let (shared, meta) = (self.shared.clone(), meta.clone());
+        tokio::task::spawn_blocking(move || shared.install(&meta, data))
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<SnapshotOf<TypeConfig, CheckpointData>>> {
+        Ok(self.shared.checkpoints.current().map(snapshot))
+    }
+}
+
+fn snapshot(checkpoint: Arc<Checkpoint>) -> SnapshotOf<TypeConfig, CheckpointData> {
+    let position = checkpoint.position().clone();
+    let meta = CheckpointMeta {
+        last_log_id: position.last,
+        last_membership: position.membership,
+    };
+    Snapshot {
+        meta,
+        snapshot: CheckpointData::Kept(checkpoint),
+    }
+}
+
+/// Makes one checkpoint, while entries go on being applied.
+pub struct CheckpointBuilder {
+    store: Arc<StateStore>,
+    checkpoints: Checkpoints,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for CheckpointBuilder {
+    type SnapshotData = CheckpointData;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<TypeConfig, CheckpointData>> {
+        let (store, checkpoints) = (self.store.clone(), self.checkpoints.clone());
+        tokio::task::spawn_blocking(move || checkpoints.make(&store))
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            .map(snapshot)
+    }
+}

@@ -1,0 +1,460 @@
+//! The membership: who is in it, and changes of it, made by the leader one at a time.
+//!
+//! Before a voter goes, the leader makes sure that the rest still is a quorum, and that it is not itself the
+//! one that goes. Knows nothing of engines.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use anneal_proto::peer::v1::{ProgressRequest, ProgressResponse, peer_client::PeerClient};
+use openraft::{
+    ChangeMembers, Instant as _,
+    async_runtime::WatchReceiver,
+    errors::{ChangeMembershipError, ClientWriteError, RaftError},
+    metrics::RaftMetrics,
+};
+
+use super::{
+    LeaderHint, LeadershipView, MembershipError, Replica,
+    propose::leader_hint,
+    types::{MemberNode, TypeConfig},
+};
+use crate::network::{Addressee, Purpose};
+
+/// A listing does not wait longer for one member.
+const PROGRESS_TIMEOUT: Duration = Duration::from_millis(500);
+/// Another change of the membership, or a new leader's first entry, is through after this, or something is
+/// wrong.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts within that time.
+const CHANGE_RETRY: Duration = Duration::from_millis(50);
+/// Entries that a learner may lack and count as caught up: fewer than one message to it holds.
+const CAUGHT_UP_ENTRIES: u64 = 100;
+/// Between two looks at learners that are to become voters.
+const PROMOTION_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What a member is to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It decides.
+    Leader,
+    /// It votes and can lead.
+    Voter,
+    /// It only receives.
+    Learner,
+}
+
+impl Role {
+    /// The word that listings show.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Voter => "voter",
+            Self::Learner => "learner",
+        }
+    }
+}
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// Its id.
+    pub id: u64,
+    /// HOST:PORT.
+    pub address: String,
+    /// What it is.
+    pub role: Role,
+    /// The last entry in its log; as far as known, if it does not answer.
+    pub last_log_index: u64,
+    /// The last entry that it applied; 0 if it does not answer.
+    pub applied_index: u64,
+    /// It answers.
+    pub reachable: bool,
+}
+
+/// The cluster, as one member sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterView {
+    /// Which cluster.
+    pub cluster_id: String,
+    /// Its leader.
+    pub leader: Option<u64>,
+    /// Raft's term.
+    pub term: u64,
+    /// Who sees it so.
+    pub answered_by: u64,
+    /// The last entry in that one's log.
+    pub last_log_index: u64,
+    /// The last entry that it applied.
+    pub applied_index: u64,
+    /// The last entry in its checkpoint.
+    pub checkpoint_index: u64,
+    /// Number of voters.
+    pub voters: usize,
+    /// Number of learners.
+    pub learners: usize,
+}
+
+type Metrics = RaftMetrics<TypeConfig>;
+
+impl Replica {
+    fn metrics(&self) -> Metrics {
+        self.raft().metrics().borrow_watched().clone()
+    }
+
+    /// The cluster, as this member sees it.
+    pub fn cluster(&self) -> ClusterView {
+        let metrics = self.metrics();
+        let (last_log_index, applied_index) = self.progress();
+        let membership = metrics.membership_config.membership();
+        let checkpoint = self
+            .checkpoints()
+            .current()
+            .and_then(|it| it.position().last);
+        ClusterView {
+            cluster_id: self.addressee().cluster_id.clone(),
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            answered_by: self.member_id(),
+            last_log_index,
+            applied_index,
+            checkpoint_index: checkpoint.map_or(0, |last| last.index),
+            voters: membership.voter_ids().count(),
+            learners: membership.learner_ids().count(),
+        }
+    }
+
+    /// Every member, each asked how far it is.
+    pub async fn members(&self) -> Vec<MemberView> {
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let asked = membership.nodes().map(|(id, node)| {
+            let matched = metrics.replication.as_ref().and_then(|all| *all.get(id)?);
+            let role = if metrics.current_leader == Some(*id) {
+                Role::Leader
+            } else if voters.contains(id) {
+                Role::Voter
+            } else {
+                Role::Learner
+            };
+            async move {
+                let progress = self.progress_of(*id, &node.address).await;
+                MemberView {
+                    id: *id,
+                    address: node.address.clone(),
+                    role,
+                    reachable: progress.is_some(),
+                    last_log_index: match progress {
+                        Some((last, _)) => last,
+                        None => matched.map_or(0, |matched| matched.index),
+                    },
+                    applied_index: progress.map_or(0, |(_, applied)| applied),
+                }
+            }
+        });
+        futures_util::future::join_all(asked).await
+    }
+
+    async fn progress_of(&self, member_id: u64, address: &str) -> Option<(u64, u64)> {
+        if member_id == self.member_id() {
+            return Some(self.progress());
+        }
+        let cluster_id = self.addressee().cluster_id.clone();
+        let request = Addressee {
+            cluster_id,
+            member_id,
+        }
+        .address(ProgressRequest {});
+        let mut client = PeerClient::new(self.channels().get(address, Purpose::Calls).ok()?);
+        let answer = tokio::time::timeout(PROGRESS_TIMEOUT, client.progress(request)).await;
+        let ProgressResponse {
+            last_log_index,
+            applied_index,
+        } = answer.ok()?.ok()?.into_inner();
+        Some((last_log_index, applied_index))
+    }
+
+    /// Adds a learner, or changes what the membership says of a member.
+    pub async fn enlist(&self, member_id: u64, node: MemberNode) -> Result<(), MembershipError> {
+        let _one = self.inner.membership.lock().await;
+        let metrics = self.metrics();
+        match metrics.membership_config.membership().get_node(&member_id) {
+            None => {
+                let nodes = BTreeMap::from([(member_id, node)]);
+                self.change(ChangeMembers::AddNodes(nodes), true).await
+            }
+            Some(known) if known.address == node.address => Ok(()),
+            Some(known) => {
+                // Only where it listens is its own to say: what it becomes was settled when it joined.
+                let node = MemberNode {
+                    address: node.address,
+                    ..known.clone()
+                };
+                let nodes = BTreeMap::from([(member_id, node)]);
+                self.change(ChangeMembers::SetNodes(nodes), true).await
+            }
+        }
+    }
+
+    /// Makes a learner a voter, once it has caught up.
+    pub async fn promote(&self, member_id: u64) -> Result<(), MembershipError> {
+        let _one = self.inner.membership.lock().await;
+        self.node_of(member_id)?;
+        let deadline = Instant::now() + CHANGE_PATIENCE;
+        loop {
+            let metrics = self.metrics();
+            if is_voter(&metrics, member_id) {
+                return Ok(());
+            }
+            if self.caught_up(&metrics, member_id) {
+                let ids = BTreeSet::from([member_id]);
+                return self.change(ChangeMembers::AddVoterIds(ids), true).await;
+            }
+            if !metrics.state.is_leader() {
+                return Err(self.not_leader());
+            }
+            if Instant::now() > deadline {
+                let why = format!("member {member_id} has not caught up");
+                return Err(MembershipError::Unavailable(why));
+            }
+            tokio::time::sleep(CHANGE_RETRY).await;
+        }
+    }
+
+    /// Makes a voter a learner, which it stays. If it is the leader, leadership moves first, and the error says where to.
+    pub async fn demote(&self, member_id: u64) -> Result<(), MembershipError> {
+        let _one = self.inner.membership.lock().await;
+        let node = self.node_of(member_id)?;
+        if !is_voter(&self.metrics(), member_id) {
+            return self.stay_learner(member_id, node).await;
+        }
+        self.spare(member_id).await?;
+        self.stay_learner(member_id, node).await?;
+        self.change(
+            ChangeMembers::RemoveVoters(BTreeSet::from([member_id])),
+            true,
+        )
+        .await
+    }
+
+    async fn stay_learner(&self, member_id: u64, node: MemberNode) -> Result<(), MembershipError> {
+        if !node.becomes_voter {
+            return Ok(());
+        }
+        let node = MemberNode {
+            becomes_voter: false,
+            ..node
+        };
+        self.change(
+            ChangeMembers::SetNodes(BTreeMap::from([(member_id, node)])),
+            true,
+        )
+        .await
+    }
+
+    /// Removes a member. If it is the leader, leadership moves first, and the error says where to.
+    pub async fn remove(&self, member_id: u64) -> Result<(), MembershipError> {
+        let _one = self.inner.membership.lock().await;
+        self.node_of(member_id)?;
+        let ids = BTreeSet::from([member_id]);
+        if is_voter(&self.metrics(), member_id) {
+            self.spare(member_id).await?;
+            self.change(ChangeMembers::RemoveVoters(ids), false).await
+        } else {
+            self.change(ChangeMembers::RemoveNodes(ids), false).await
+        }
+    }
+
+    /// Makes another voter the leader: this one, or (`None`) the one that has most of the log. Returns once it leads.
+    pub async fn transfer_leader(&self, to: Option<u64>) -> Result<LeaderHint, MembershipError> {
+        let metrics = self.metrics();
+        if !metrics.state.is_leader() {
+            return Err(self.not_leader());
+        }
+        let to = match to {
+            Some(id) if id == self.member_id() => return Ok(self.hint_of(&metrics, id)),
+            Some(id) => {
+                self.node_of(id)?;
+                if !is_voter(&metrics, id) {
+                    return Err(MembershipError::NotVoter(id));
+                }
+                id
+            }
+            None => self
+                .successor(&metrics)
+                .ok_or(MembershipError::NoSuccessor)?,
+        };
+        let triggered = self.raft().trigger().transfer_leader(to).await;
+        triggered.map_err(|fatal| MembershipError::Stopped(fatal.to_string()))?;
+        let mut view = self.leadership();
+        let moved = view.wait_for(|view| view.leader().is_some());
+        match tokio::time::timeout(CHANGE_PATIENCE, moved).await {
+            Ok(Ok(view)) => Ok(view.leader().cloned().expect("just waited for")),
+            Ok(Err(_)) => Err(MembershipError::Stopped("Raft has ended".into())),
+            Err(_) => {
+                let why = format!("member {to} has not taken leadership over");
+                Err(MembershipError::Unavailable(why))
+            }
+        }
+    }
+
+    fn hint_of(&self, metrics: &Metrics, member_id: u64) -> LeaderHint {
+        let node = metrics.membership_config.membership().get_node(&member_id);
+        LeaderHint {
+            member_id,
+            address: node.map(|node| node.address.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn not_leader(&self) -> MembershipError {
+        MembershipError::NotLeader(self.leadership().borrow().leader().cloned())
+    }
+
+    fn node_of(&self, member_id: u64) -> Result<MemberNode, MembershipError> {
+        let metrics = self.metrics();
+        if !metrics.state.is_leader() {
+            return Err(self.not_leader());
+        }
+        let node = metrics
+            .membership_config
+            .membership()
+            .get_node(&member_id)
+            .cloned();
+        node.ok_or(MembershipError::NoSuchMember(member_id))
+    }
+
+    /// Makes sure that a voter can go.
+    async fn spare(&self, member_id: u64) -> Result<(), MembershipError> {
+        let metrics = self.metrics();
+        let mut rest: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
+        rest.remove(&member_id);
+        let live = rest
+            .iter()
+            .filter(|id| self.heard_of(&metrics, **id))
+            .count();
+        if live * 2 <= rest.len() {
+            return Err(MembershipError::LosesQuorum {
+                member_id,
+                live,
+                voters: rest.len(),
+            });
+        }
+        if member_id == self.member_id() {
+            let leader = self.transfer_leader(None).await?;
+            return Err(MembershipError::NotLeader(Some(leader)));
+        }
+        Ok(())
+    }
+
+    /// This member, or one that has answered of late.
+    fn heard_of(&self, metrics: &Metrics, member_id: u64) -> bool {
+        if member_id == self.member_id() {
+            return true;
+        }
+        let heard = metrics
+            .heartbeat
+            .as_ref()
+            .and_then(|all| *all.get(&member_id)?);
+        heard.is_some_and(|at| at.elapsed() < self.inner.silence)
+    }
+
+    fn caught_up(&self, metrics: &Metrics, member_id: u64) -> bool {
+        let matched = metrics
+            .replication
+            .as_ref()
+            .and_then(|all| *all.get(&member_id)?);
+        let last = metrics.last_log_index.unwrap_or(0);
+        matched.is_some_and(|matched| matched.index + CAUGHT_UP_ENTRIES >= last)
+            && self.heard_of(metrics, member_id)
+    }
+
+    fn successor(&self, metrics: &Metrics) -> Option<u64> {
+        let others = metrics.membership_config.membership().voter_ids();
+        let others = others.filter(|id| *id != self.member_id() && self.heard_of(metrics, *id));
+        others.max_by_key(|id| metrics.replication.as_ref().and_then(|all| *all.get(id)?))
+    }
+
+    /// One change, tried again while another is under way.
+    async fn change(
+        &self,
+        change: ChangeMembers<u64, MemberNode>,
+        retain: bool,
+    ) -> Result<(), MembershipError> {
+        let deadline = Instant::now() + CHANGE_PATIENCE;
+        loop {
+            let error = match self.raft().change_membership(change.clone(), retain).await {
+                Ok(_) => return Ok(()),
+                Err(RaftError::Fatal(fatal)) => {
+                    return Err(MembershipError::Stopped(fatal.to_string()));
+                }
+                Err(RaftError::APIError(error)) => error,
+            };
+            match error {
+                ClientWriteError::ForwardToLeader(forward) => {
+                    let elsewhere = forward.leader_id.is_some_and(|id| id != self.member_id());
+                    if elsewhere || Instant::now() > deadline {
+                        return Err(MembershipError::NotLeader(leader_hint(&forward)));
+                    }
+                }
+                ClientWriteError::ChangeMembershipError(
+                    ChangeMembershipError::InProgress(_)
+                    | ChangeMembershipError::UncommittedLeaderLog(_),
+                ) if Instant::now() < deadline => {}
+                error => return Err(MembershipError::Unavailable(error.to_string())),
+            }
+            tokio::time::sleep(CHANGE_RETRY).await;
+        }
+    }
+}
+
+fn is_voter(metrics: &Metrics, member_id: u64) -> bool {
+    metrics
+        .membership_config
+        .membership()
+        .voter_ids()
+        .any(|id| id == member_id)
+}
+
+/// A leader's chores, until Raft stops: finishes a change of the membership that an earlier leader left half-way, and
+/// makes voters of learners that are to be.
+pub(super) async fn run(replica: Replica) {
+    let mut view = replica.leadership();
+    loop {
+        if view
+            .wait_for(|view| matches!(view, LeadershipView::Leading(_)))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        let metrics = replica.metrics();
+        let membership = metrics.membership_config.membership();
+        if membership.get_joint_config().len() > 1 {
+            let _one = replica.inner.membership.lock().await;
+            // No change at all: only the way from two voter sets to one.
+            let nothing = ChangeMembers::AddVoterIds(BTreeSet::new());
+            if let Err(error) = replica.change(nothing, true).await {
+                tracing::warn!(%error, "a change of the membership is still half-way");
+            }
+        }
+        let due: Vec<u64> = membership
+            .learner_ids()
+            .filter(|id| {
+                membership
+                    .get_node(id)
+                    .is_some_and(|node| node.becomes_voter)
+            })
+            .filter(|id| replica.caught_up(&metrics, *id))
+            .collect();
+        for member_id in due {
+            match replica.promote(member_id).await {
+                Ok(()) => tracing::info!(member_id, "became a voter"),
+                Err(error) => tracing::warn!(member_id, %error, "not yet a voter"),
+            }
+        }
+        tokio::time::sleep(PROMOTION_INTERVAL).await;
+    }
+}

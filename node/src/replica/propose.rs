@@ -1,0 +1,170 @@
+//! Proposals: a command is stamped, encoded once, and bound to the leadership under which it is proposed.
+//!
+//! Knows nothing of what commands ask for.
+
+use std::time::{Duration, Instant};
+
+use anneal_statemachine::{
+    command::{Command, CommandKind},
+    outcome::Outcome,
+};
+use openraft::{
+    errors::{ClientWriteError, ForwardReason, ForwardToLeader},
+    impls::ProgressResponder,
+    raft::ClientWriteResult,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    LeaderHint, Leadership, ProposeError, Replica,
+    types::{Proposal, TypeConfig},
+};
+use crate::codec;
+
+/// A leader that has just been elected, or whose followers are slow, hears from its quorum again within this; or
+/// else it has lost it.
+const QUORUM_PATIENCE: Duration = Duration::from_secs(3);
+/// Between two attempts within that time.
+const QUORUM_RETRY: Duration = Duration::from_millis(10);
+
+/// A decided and applied proposal.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Its log index.
+    pub index: u64,
+    /// What the state machine answered; it can be a rejection.
+    pub outcome: Outcome,
+}
+
+/// A proposal in Raft's hands. Dropping it does not take it back.
+pub struct Pending {
+    result: oneshot::Receiver<ClientWriteResult<TypeConfig>>,
+}
+
+impl Pending {
+    /// Waits until it is applied.
+    pub async fn committed(self) -> Result<Committed, ProposeError> {
+        match self.result.await {
+            Ok(Ok(response)) => {
+                let outcome = response
+                    .data
+                    .0
+                    .expect("an entry with a command has an outcome");
+                Ok(Committed {
+                    index: response.log_id.index,
+                    outcome,
+                })
+            }
+            Ok(Err(error)) => Err(refused(error)),
+            Err(_) => Err(ProposeError::Unknown),
+        }
+    }
+}
+
+impl Replica {
+    /// Proposes a command, if this member leads, and waits until it is applied.
+    pub async fn propose(&self, kind: CommandKind) -> Result<Outcome, ProposeError> {
+        let leadership = self.leading().await?;
+        self.propose_as(&leadership, kind).await
+    }
+
+    /// As [`Self::propose`], under this leadership or not at all.
+    pub async fn propose_as(
+        &self,
+        leadership: &Leadership,
+        kind: CommandKind,
+    ) -> Result<Outcome, ProposeError> {
+        let command = Command {
+            stamp: leadership.stamp(),
+            kind,
+        };
+        let deadline = Instant::now() + QUORUM_PATIENCE;
+        loop {
+            let pending = self.submit_command(leadership, &command).await?;
+            match pending.committed().await {
+                Err(ProposeError::Unavailable(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(QUORUM_RETRY).await;
+                }
+                result => return result.map(|committed| committed.outcome),
+            }
+        }
+    }
+
+    /// Hands a command to Raft under this leadership, without waiting for the outcome: proposals submitted one after
+    /// the other are decided in that order.
+    pub async fn submit(
+        &self,
+        leadership: &Leadership,
+        kind: CommandKind,
+    ) -> Result<Pending, ProposeError> {
+        let command = Command {
+            stamp: leadership.stamp(),
+            kind,
+        };
+        self.submit_command(leadership, &command).await
+    }
+
+    async fn submit_command(
+        &self,
+        leadership: &Leadership,
+        command: &Command,
+    ) -> Result<Pending, ProposeError> {
+        let proposal = Proposal {
+            command: codec::encode_command(command),
+        };
+        let (responder, result) = ProgressResponder::complete_only();
+        let write = self
+            .raft()
+            .write(proposal)
+            .with_leader(leadership.id)
+            .responder(responder);
+        write
+            .await
+            .map_err(|fatal| ProposeError::Stopped(fatal.to_string()))?;
+        Ok(Pending { result })
+    }
+
+    /// This member's leadership; waits for a moment if it was just elected.
+    async fn leading(&self) -> Result<Leadership, ProposeError> {
+        use super::LeadershipView as View;
+        let mut view = self.leadership();
+        let ready = view.wait_for(|view| *view != View::Elected);
+        let ready = match tokio::time::timeout(QUORUM_PATIENCE, ready).await {
+            Ok(Ok(view)) => view.clone(),
+            Ok(Err(_)) => return Err(ProposeError::Stopped("Raft has ended".into())),
+            Err(_) => {
+                let why = "this member was elected, and has not heard from a quorum since";
+                return Err(ProposeError::Unavailable(why.into()));
+            }
+        };
+        match ready {
+            View::Leading(leadership) => Ok(leadership),
+            View::Follower(hint) => Err(ProposeError::NotLeader(Some(hint))),
+            View::None | View::Elected => Err(ProposeError::NotLeader(None)),
+        }
+    }
+}
+
+fn refused(error: ClientWriteError<TypeConfig>) -> ProposeError {
+    match error {
+        ClientWriteError::ForwardToLeader(forward) => match forward.reason {
+            ForwardReason::LeaseExpired => {
+                ProposeError::Unavailable("the leader waits to hear from a quorum".into())
+            }
+            ForwardReason::LeadershipTransfer => ProposeError::NotLeader(leader_hint(&forward)),
+            ForwardReason::NotLeader => ProposeError::NotLeader(leader_hint(&forward)),
+        },
+        ClientWriteError::LogEntryDiscarded(_) => ProposeError::Unknown,
+        // Neither is about proposals of commands.
+        error @ (ClientWriteError::ChangeMembershipError(_)
+        | ClientWriteError::PreconditionFailed(_)) => ProposeError::Unavailable(error.to_string()),
+    }
+}
+
+pub(super) fn leader_hint(forward: &ForwardToLeader<TypeConfig>) -> Option<LeaderHint> {
+    let address = forward.leader_node.as_ref()?.address.clone();
+    Some(LeaderHint {
+        member_id: forward.leader_id?,
+        address,
+    })
+}

@@ -1,0 +1,93 @@
+//! Reads that see everything that was decided before they began, from any member.
+//!
+//! The leader makes sure, with a round to a quorum, that it still leads, and says up to which entry; the
+//! member that reads waits until it has applied that.
+
+use std::time::Instant;
+
+use anneal_proto::peer::v1::{ReadIndexRequest, peer_client::PeerClient};
+use openraft::{
+    Instant as _, ReadPolicy,
+    async_runtime::WatchReceiver,
+    errors::{LinearizableReadError, RaftError},
+};
+
+use super::{LeadershipView, ReadError, Replica, propose::leader_hint};
+use crate::network::{Addressee, Purpose};
+
+impl Replica {
+    /// Waits until this member has applied everything that was decided before the call; returns the index.
+    /// The caller's deadline bounds the wait.
+    pub async fn linearize(&self) -> Result<u64, ReadError> {
+        let view = self.leadership().borrow().clone();
+        let index = match view {
+            LeadershipView::Follower(leader) => {
+                let addressee = Addressee {
+                    cluster_id: self.addressee().cluster_id.clone(),
+                    member_id: leader.member_id,
+                };
+                let unavailable = |error: String| {
+                    let (id, address) = (leader.member_id, &leader.address);
+                    ReadError::Unavailable(format!("leader {id} at {address}: {error}"))
+                };
+                let channel = self.channels().get(&leader.address, Purpose::Calls);
+                let channel = channel.map_err(|error| unavailable(error.to_string()))?;
+                let request = addressee.address(ReadIndexRequest {});
+                let answer = PeerClient::new(channel).read_index(request).await;
+                answer
+                    .map_err(|status| unavailable(status.message().into()))?
+                    .into_inner()
+                    .index
+            }
+            LeadershipView::Elected | LeadershipView::Leading(_) => self.read_index().await?,
+            LeadershipView::None => {
+                return Err(ReadError::Unavailable("no leader is known".into()));
+            }
+        };
+        self.wait_applied(index).await?;
+        Ok(index)
+    }
+
+    /// Waits until this member has applied this entry.
+    pub async fn wait_applied(&self, index: u64) -> Result<(), ReadError> {
+        let mut applied = self.applied();
+        let waited = applied.wait_for(|applied| *applied >= index).await;
+        waited
+            .map(drop)
+            .map_err(|_| ReadError::Stopped("its state machine has ended".into()))
+    }
+
+    /// As leader: the index that a linearizable read must have seen, made sure of by a quorum.
+    pub async fn read_index(&self) -> Result<u64, ReadError> {
+        match self.raft().get_read_log_id(ReadPolicy::ReadIndex).await {
+            Ok((read, _)) => Ok(read.index()),
+            Err(RaftError::Fatal(fatal)) => Err(ReadError::Stopped(fatal.to_string())),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => {
+                Err(ReadError::NotLeader(leader_hint(&forward)))
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(error))) => {
+                Err(ReadError::Unavailable(error.to_string()))
+            }
+        }
+    }
+
+    /// As leader: makes sure, by a quorum, that this member leads; returns a moment at which it did, after
+    /// the call.
+    pub async fn confirm_leadership(&self) -> Result<Instant, ReadError> {
+        let began = Instant::now();
+        self.read_index().await?;
+        Ok(began)
+    }
+
+    /// As leader: when a call to which a quorum answered was last sent. A lone voter is its own quorum: now.
+    pub fn quorum_acknowledged(&self) -> Option<Instant> {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics.membership_config.membership().voter_ids();
+        if metrics.state.is_leader() && voters.eq([metrics.id]) {
+            return Some(Instant::now());
+        }
+        let ago = metrics.last_quorum_acked.map(|at| at.elapsed());
+        ago.and_then(|ago| Instant::now().checked_sub(ago))
+    }
+}

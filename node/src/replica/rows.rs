@@ -1,0 +1,275 @@
+//! Typed reads of the rows on disk: single rows, and ranges of them.
+//!
+//! Reads of the newest rows may see more than what memory was read as; [`Rows`] that are pinned, and those
+//! given by [`super::Replica::read_then`], see one moment. Knows nothing of how rows come to be.
+
+use std::{io, sync::Arc};
+
+use anneal_statemachine::{
+    digest::Digest,
+    event::Event,
+    id::{InstanceId, Revision, StackId, Text},
+    row::{AttributeRow, DefinitionRow, DesiredRow, RevisionRow, RowKey, RowValue},
+};
+use bytes::Bytes;
+use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
+
+use crate::{
+    codec::{self, key},
+    storage::{io_error, state::StateStore},
+};
+
+/// The rows of one replica, as of whenever they are read. An installed checkpoint replaces the rows of a replica,
+/// not those of a reader: take one for each piece of work.
+#[derive(Clone)]
+pub struct RowReader {
+    store: Arc<StateStore>,
+}
+
+impl RowReader {
+    pub(super) fn new(store: Arc<StateStore>) -> Self {
+        Self { store }
+    }
+
+    pub(super) fn store(&self) -> &Arc<StateStore> {
+        &self.store
+    }
+
+    /// Rows, each as of when it is read.
+    pub fn newest(&self) -> Rows<'_> {
+        Rows {
+            store: &self.store,
+            snapshot: None,
+        }
+    }
+
+    /// Rows as of now.
+    pub fn pinned(&self) -> Rows<'_> {
+        Rows {
+            store: &self.store,
+            snapshot: Some(self.store.db().snapshot()),
+        }
+    }
+}
+
+/// Rows to read from.
+pub struct Rows<'a> {
+    store: &'a StateStore,
+    snapshot: Option<SnapshotWithThreadMode<'a, DB>>,
+}
+
+impl Rows<'_> {
+    /// Any row.
+    pub fn get(&self, row: &RowKey) -> io::Result<Option<RowValue>> {
+        let (family, key) = (self.store.family(key::family(row)), key::encode(row));
+        let bytes = match &self.snapshot {
+            Some(snapshot) => snapshot.get_cf(family, key),
+            None => self.store.db().get_cf(family, key),
+        };
+        let Some(bytes) = bytes.map_err(io_error)? else {
+            return Ok(None);
+        };
+        Ok(Some(codec::decode_row(row, bytes.into())?))
+    }
+
+    /// A definition, with its body.
+    pub fn definition(&self, digest: Digest) -> io::Result<Option<DefinitionRow>> {
+        self.expect(&RowKey::Definition(digest), |row| match row {
+            RowValue::Definition(row) => Some(row),
+            _ => None,
+        })
+    }
+
+    /// A template head, a fragment, or parameters.
+    pub fn blob(&self, digest: Digest) -> io::Result<Option<Bytes>> {
+        self.expect(&RowKey::Blob(digest), |row| match row {
+            RowValue::Blob(bytes) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// A value that an instance offers; without a name: its reference id.
+    pub fn attribute(
+        &self,
+        instance: InstanceId,
+        name: Option<&Text>,
+    ) -> io::Result<Option<AttributeRow>> {
+        self.expect(
+            &RowKey::Attribute(instance, name.cloned()),
+            |row| match row {
+                RowValue::Attribute(row) => Some(row),
+                _ => None,
+            },
+        )
+    }
+
+    /// Every value that an instance offers under a name, by name.
+    pub fn attributes(&self, instance: InstanceId) -> io::Result<Vec<(Text, AttributeRow)>> {
+        let mut attributes = Vec::new();
+        self.scan(
+            key::VALUES,
+            &key::attributes_of(instance),
+            None,
+            |row, value| {
+                if let (RowKey::Attribute(_, Some(name)), RowValue::Attribute(value)) = (row, value)
+                {
+                    attributes.push((name, value));
+                }
+                true
+            },
+        )?;
+        Ok(attributes)
+    }
+
+    /// The provider's private bytes of an instance.
+    pub fn private(&self, instance: InstanceId) -> io::Result<Option<Bytes>> {
+        self.expect(&RowKey::Private(instance), |row| match row {
+            RowValue::Private(bytes) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// The properties that an instance was last made from.
+    pub fn properties(&self, instance: InstanceId) -> io::Result<Option<Bytes>> {
+        self.expect(&RowKey::Properties(instance), |row| match row {
+            RowValue::Properties(bytes) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// What each change of a stack that is not forgotten replaced, by the revision that it made.
+    pub fn revisions(&self, stack: StackId) -> io::Result<Vec<(Revision, RevisionRow)>> {
+        let mut revisions = Vec::new();
+        self.scan(
+            key::HISTORY,
+            &key::revisions_of(stack),
+            None,
+            |row, value| {
+                if let (RowKey::Revision(_, revision), RowValue::Revision(value)) = (row, value) {
+                    revisions.push((revision, *value));
+                }
+                true
+            },
+        )?;
+        Ok(revisions)
+    }
+
+    /// What the change that made a revision replaced, resource by resource (`None`: it was not there).
+    pub fn past(
+        &self,
+        stack: StackId,
+        revision: Revision,
+    ) -> io::Result<Vec<(Text, Option<DesiredRow>)>> {
+        let mut past = Vec::new();
+        self.scan(
+            key::HISTORY,
+            &key::past_of(stack, revision),
+            None,
+            |row, value| {
+                if let (RowKey::Past(_, _, name), RowValue::Past(value)) = (row, value) {
+                    past.push((name, value.map(|row| *row)));
+                }
+                true
+            },
+        )?;
+        Ok(past)
+    }
+
+    /// Up to `limit` events of a stack (`None`: of the cluster) after a place (log index, place in the entry), in
+    /// order.
+    pub fn events(
+        &self,
+        stack: Option<StackId>,
+        after: (u64, u32),
+        limit: usize,
+    ) -> io::Result<Vec<Event>> {
+        let from = key::event(stack, after.0, after.1);
+        let end = key::event(stack, u64::MAX, u32::MAX);
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(end);
+        let mut events = Vec::new();
+        for item in self.iterate(key::EVENTS, options, &from) {
+            let (key, bytes) = item.map_err(io_error)?;
+            if *key == *from {
+                continue;
+            }
+            if events.len() == limit {
+                break;
+            }
+            events.push(codec::decode_event(&key, bytes.into_vec().into())?);
+        }
+        Ok(events)
+    }
+
+    /// Rows of a family whose keys begin with `prefix`, from `start` on if given, until `take` says no.
+    fn scan(
+        &self,
+        family: &str,
+        prefix: &[u8],
+        start: Option<&RowKey>,
+        mut take: impl FnMut(RowKey, RowValue) -> bool,
+    ) -> io::Result<()> {
+        let mut options = ReadOptions::default();
+        let end = key::after(prefix);
+        if !end.is_empty() {
+            options.set_iterate_upper_bound(end);
+        }
+        let from = start.map_or_else(|| prefix.to_vec(), key::encode);
+        for item in self.iterate(family, options, &from) {
+            let (key, bytes) = item.map_err(io_error)?;
+            let row = key::decode(&key)?;
+            let value = codec::decode_row(&row, bytes.into_vec().into())?;
+            if !take(row, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn iterate(
+        &self,
+        family: &str,
+        options: ReadOptions,
+        from: &[u8],
+    ) -> rocksdb::DBIteratorWithThreadMode<'_, DB> {
+        let mode = IteratorMode::From(from, Direction::Forward);
+        match &self.snapshot {
+            Some(snapshot) => snapshot.iterator_cf_opt(self.store.family(family), options, mode),
+            None => self
+                .store
+                .db()
+                .iterator_cf_opt(self.store.family(family), options, mode),
+        }
+    }
+
+    fn expect<T>(
+        &self,
+        row: &RowKey,
+        as_kind: impl FnOnce(RowValue) -> Option<T>,
+    ) -> io::Result<Option<T>> {
+        Ok(self.get(row)?.and_then(as_kind))
+    }
+}
+
+/// Every row that memory is made from.
+pub(super) fn all_of_memory(
+    store: &StateStore,
+) -> impl Iterator<Item = io::Result<(RowKey, RowValue)>> + '_ {
+    [key::STATE, key::CONTENT, key::HISTORY]
+        .into_iter()
+        .flat_map(move |family| {
+            let mut options = ReadOptions::default();
+            // Read once: it should not push out what is read again.
+            options.fill_cache(false);
+            let mode = IteratorMode::Start;
+            store
+                .db()
+                .iterator_cf_opt(store.family(family), options, mode)
+                .map(|item| {
+                    let (key, bytes) = item.map_err(io_error)?;
+                    let row = key::decode(&key)?;
+                    let value = codec::decode_row(&row, bytes.into_vec().into())?;
+                    Ok((row, value))
+                })
+        })
+}

@@ -1,0 +1,227 @@
+//! Bringing a replica to life from what is on disk, after making sure that nothing acknowledged is missing.
+
+use std::{io, sync::Arc, time::Duration};
+
+use openraft::{SnapshotPolicy, async_runtime::WatchReceiver};
+use tokio::sync::watch;
+
+use super::{
+    Inner, LeadershipView, LogLimits, Machine, RaftHandle, Replica, leadership,
+    machine::Shared,
+    members,
+    types::{LogId, MemberNode},
+    upkeep,
+};
+use crate::{
+    network::{Addressee, Channels, PeerNetwork},
+    storage::{checkpoint::Checkpoints, directory::DataDirectory, log::LogStore},
+};
+
+/// Entries in one message to a member; its bytes are bounded too.
+const MESSAGE_ENTRIES: u64 = 1024;
+/// A whole checkpoint is taken within this, or sent again.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(600);
+/// A follower this many entries behind is sent a checkpoint although the log still has them.
+const LAG_ENTRIES: u64 = 200_000;
+
+/// What a replica can be told.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// Between two heartbeats of Raft's leader.
+    pub heartbeat: Duration,
+    /// An election begins after a silence between this,
+    pub election_min: Duration,
+    /// and this.
+    pub election_max: Duration,
+    /// Bytes of the newest log entries held in memory.
+    pub log_cache_bytes: usize,
+    /// How much log there may be.
+    pub limits: LogLimits,
+}
+
+impl Default for ReplicaConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(300),
+            election_min: Duration::from_millis(1500),
+            election_max: Duration::from_millis(3000),
+            log_cache_bytes: 64 << 20,
+            limits: LogLimits::default(),
+        }
+    }
+}
+
+/// Why a replica does not come to life.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something on disk cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] io::Error),
+    /// The log lacks entries that this member knows to be committed.
+    #[error(
+        "the log ends at entry {last}, but entry {committed} is known to be committed: entries that this \
+         member acknowledged are lost. If the other members are well, remove this one from the cluster and \
+         let it join with an empty directory"
+    )]
+    LogLost {
+        /// Where it ends.
+        last: u64,
+        /// What it should have.
+        committed: u64,
+    },
+    /// The rows are older than the log, and no checkpoint fills the gap.
+    #[error(
+        "the rows end at entry {applied} and the log begins after entry {purged}, with no checkpoint between. If \
+         the other members are well, remove this one from the cluster and let it join with an empty directory"
+    )]
+    RowsLost {
+        /// Where rows end.
+        applied: u64,
+        /// Where the log begins.
+        purged: u64,
+    },
+    /// A setting makes no sense.
+    #[error("the settings of Raft do not fit together: {0}")]
+    Config(String),
+    /// Raft refuses what it finds.
+    #[error("Raft cannot start: {0}")]
+    Raft(String),
+}
+
+impl Replica {
+    /// Starts the member's replica from what is in its directory.
+    pub async fn start(
+        config: &ReplicaConfig,
+        addressee: Addressee,
+        directory: &DataDirectory,
+        log: LogStore,
+        channels: Channels,
+    ) -> Result<Self, StartError> {
+        let checkpoints = Checkpoints::open(&directory.checkpoints())?;
+        let shared = Shared::open(directory.state(), checkpoints)?;
+        check(&log, &shared)?;
+        let network = PeerNetwork::new(addressee.cluster_id.clone(), channels.clone());
+        let raft_config = raft_config(config, &addressee)?;
+        let machine = Machine {
+            shared: shared.clone(),
+        };
+        let id = addressee.member_id;
+        let raft = RaftHandle::new(id, raft_config, network, log.clone(), machine)
+            .await
+            .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+        let view = watch::Sender::new(LeadershipView::None);
+        let replica = Self {
+            inner: Arc::new(Inner {
+                addressee,
+                raft: raft.clone(),
+                shared: shared.clone(),
+                log,
+                channels,
+                leadership: view.subscribe(),
+                membership: tokio::sync::Mutex::new(()),
+                silence: config.election_max,
+            }),
+        };
+        tokio::spawn(leadership::follow(raft, shared, view));
+        replica.until_stopped(upkeep::run(replica.clone(), config.limits.clone()));
+        replica.until_stopped(members::run(replica.clone()));
+        Ok(replica)
+    }
+
+    fn until_stopped(&self, chore: impl Future<Output = ()> + Send + 'static) {
+        let replica = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = chore => {}
+                _ = replica.stopped() => {}
+            }
+        });
+    }
+
+    /// Makes this member the first of its cluster, unless it is that already.
+    pub async fn found(&self, node: MemberNode) -> Result<(), StartError> {
+        let failed = |error: String| StartError::Raft(error);
+        let begun = self.raft().is_initialized().await;
+        if begun.map_err(|fatal| failed(fatal.to_string()))? {
+            return Ok(());
+        }
+        let members = std::collections::BTreeMap::from([(self.member_id(), node)]);
+        self.raft()
+            .initialize(members)
+            .await
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// Waits until Raft has stopped, and says why; `None`: it was asked to.
+    pub async fn stopped(&self) -> Option<String> {
+        let mut metrics = self.raft().metrics();
+        loop {
+            let running = metrics.borrow_watched().running_state.clone();
+            match running {
+                Ok(()) => {}
+                Err(openraft::errors::Fatal::Stopped) => return None,
+                Err(fatal) => return Some(fatal.to_string()),
+            }
+            if metrics.changed().await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// Stops Raft, and writes rows to disk so that the next start has nothing to replay.
+    pub async fn stop(&self) -> io::Result<()> {
+        self.raft().shutdown().await.map_err(io::Error::other)?;
+        let store = self.inner.shared.read(|state| state.store.clone());
+        tokio::task::spawn_blocking(move || store.flush())
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+/// What was acknowledged or applied must be there, in the log, in rows or in a checkpoint.
+fn check(log: &LogStore, shared: &Shared) -> Result<(), StartError> {
+    let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
+    let checkpoint = shared
+        .checkpoints()
+        .current()
+        .and_then(|it| it.position().last);
+    let applied = shared.read(|state| state.position.last).max(checkpoint);
+    let committed = log.committed()?;
+    if committed > log.last().max(applied) {
+        let (last, committed) = (index(log.last()), index(committed));
+        return Err(StartError::LogLost { last, committed });
+    }
+    if log.purged() > applied {
+        let (applied, purged) = (index(applied), index(log.purged()));
+        return Err(StartError::RowsLost { applied, purged });
+    }
+    Ok(())
+}
+
+fn raft_config(
+    config: &ReplicaConfig,
+    addressee: &Addressee,
+) -> Result<Arc<openraft::Config>, StartError> {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let election_max = ms(config.election_max);
+    let config = openraft::Config {
+        cluster_name: addressee.cluster_id.clone(),
+        heartbeat_interval: ms(config.heartbeat),
+        election_timeout_min: ms(config.election_min),
+        election_timeout_max: election_max,
+        install_snapshot_timeout: ms(CHECKPOINT_TIMEOUT),
+        max_payload_entries: MESSAGE_ENTRIES,
+        replication_lag_threshold: LAG_ENTRIES,
+        snapshot_policy: SnapshotPolicy::Never,
+        // Purging is decided next door, by bytes too.
+        max_in_snapshot_log_to_keep: u64::MAX,
+        // No shorter than a leader's lease and an election.
+        quorum_loss_probe_interval: Some(2 * election_max + ms(config.heartbeat)),
+        enable_pre_vote: Some(true),
+        ..openraft::Config::default()
+    };
+    let config = config
+        .validate()
+        .map_err(|error| StartError::Config(error.to_string()))?;
+    Ok(Arc::new(config))
+}

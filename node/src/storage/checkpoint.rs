@@ -1,0 +1,208 @@
+//! Checkpoints: the rows as they were at one moment, complete and durable, or not there at all.
+//!
+//! A checkpoint is made, or received, under an unfinished name and renamed once everything in it is on
+//! disk. What it contains is read from itself. Knows nothing of rows.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    files,
+    state::{Position, StateStore, position_in},
+};
+
+/// Start of the name of a checkpoint that is not finished.
+const UNFINISHED: &str = "unfinished-";
+
+/// The checkpoints of one member; clones share them.
+#[derive(Clone)]
+pub struct Checkpoints {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: PathBuf,
+    current: Mutex<Option<Arc<Checkpoint>>>,
+    staged: AtomicU64,
+}
+
+/// A finished checkpoint. A superseded one removes its files when its last holder is gone, so that one
+/// which is being sent stays whole.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    position: Position,
+    superseded: AtomicBool,
+}
+
+/// A directory in which a checkpoint is being put together; dropped unfinished, it vanishes.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    finished: bool,
+}
+
+/// A checkpoint on its way: kept here already, or just received.
+#[derive(Debug)]
+pub enum CheckpointData {
+    /// Made here, or installed.
+    Kept(Arc<Checkpoint>),
+    /// All of it on disk, and not yet given its name.
+    Received(Staging),
+}
+
+impl Checkpoint {
+    /// Where its files are.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it contains.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        if self.superseded.load(Ordering::Acquire) {
+            remove(&self.path);
+        }
+    }
+}
+
+impl Staging {
+    /// Where to put the files.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.finished {
+            remove(&self.path);
+        }
+    }
+}
+
+impl Checkpoints {
+    /// Opens the checkpoints under this directory: the newest is kept, what is unfinished or older removed.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let mut newest: Option<Checkpoint> = None;
+        for entry in fs::read_dir(root)? {
+            let path = entry?.path();
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
+            if name.is_none_or(|name| name.starts_with(UNFINISHED)) {
+                files::remove_directory(&path)?;
+                continue;
+            }
+            let position = position_in(&path).map_err(|error| {
+                let text = format!("cannot read the checkpoint in {}: {error}", path.display());
+                io::Error::new(error.kind(), text)
+            })?;
+            let found = Checkpoint {
+                path,
+                position,
+                superseded: AtomicBool::new(false),
+            };
+            let older = match newest.take() {
+                Some(other) if other.position.last > found.position.last => {
+                    newest = Some(other);
+                    Some(found)
+                }
+                other => {
+                    newest = Some(found);
+                    other
+                }
+            };
+            if let Some(older) = older {
+                older.superseded.store(true, Ordering::Release);
+            }
+        }
+        let current = Mutex::new(newest.map(Arc::new));
+        let shared = Shared {
+            root: root.to_path_buf(),
+            current,
+            staged: AtomicU64::new(0),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The newest checkpoint.
+    pub fn current(&self) -> Option<Arc<Checkpoint>> {
+        self.shared
+            .current
+            .lock()
+            .expect("no holder panics")
+            .clone()
+    }
+
+    /// Makes a checkpoint of a state; rows may be written meanwhile.
+    pub fn make(&self, state: &StateStore) -> io::Result<Arc<Checkpoint>> {
+        let staging = self.stage()?;
+        state.checkpoint_to(staging.path())?;
+        self.finish(staging)
+    }
+
+    /// A place for a checkpoint to be put together; the directory itself is not made.
+    pub fn stage(&self) -> io::Result<Staging> {
+        let number = self.shared.staged.fetch_add(1, Ordering::Relaxed);
+        let path = self.shared.root.join(format!("{UNFINISHED}{number}"));
+        files::remove_directory(&path)?;
+        Ok(Staging {
+            path,
+            finished: false,
+        })
+    }
+
+    /// What a staged checkpoint, all of it on disk, contains.
+    pub fn inspect(&self, staging: &Staging) -> io::Result<Position> {
+        position_in(staging.path())
+    }
+
+    /// Makes a staged checkpoint, all of it on disk, the current one, unless that is as new.
+    pub fn finish(&self, mut staging: Staging) -> io::Result<Arc<Checkpoint>> {
+        let position = position_in(staging.path())?;
+        let mut current = self.shared.current.lock().expect("no holder panics");
+        if let Some(current) = current.as_ref()
+            && current.position.last >= position.last
+        {
+            return Ok(current.clone());
+        }
+        let name = match position.last {
+            Some(last) => format!("{}-{last}", last.index),
+            None => "empty".into(),
+        };
+        let path = self.shared.root.join(name);
+        files::remove_directory(&path)?;
+        files::rename_directory(staging.path(), &path)?;
+        staging.finished = true;
+        let made = Arc::new(Checkpoint {
+            path,
+            position,
+            superseded: AtomicBool::new(false),
+        });
+        if let Some(before) = current.replace(made.clone()) {
+            before.superseded.store(true, Ordering::Release);
+        }
+        Ok(made)
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = files::remove_directory(path) {
+        tracing::warn!(path = %path.display(), %error, "a superseded checkpoint is still there");
+    }
+}

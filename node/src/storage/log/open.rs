@@ -1,0 +1,129 @@
+//! Opening a log, and refusing one that lacks what it may have promised.
+//!
+//! RocksDB drops the unfinished end of its last write, which nobody was ever told of. Anything else
+//! that is missing or does not match its checksum is an error.
+
+use std::{io, path::Path};
+
+use bytes::Bytes;
+use rocksdb::{ColumnFamilyDescriptor, DB, DBRecoveryMode, IteratorMode, Options};
+
+use super::{
+    Cache, ENTRIES, LogSize, META, PURGED, State, VOTE, cache, entries_of, read_log_id, read_meta,
+};
+use crate::{
+    codec,
+    replica::types::{Entry, LogId},
+    storage::io_error,
+};
+
+/// Bytes of log in one memtable before it becomes a file: two of them bound what a restart replays.
+const MEMTABLE_BYTES: usize = 64 << 20;
+/// RocksDB's own log files kept, and their size: they are of use only to someone who looks for a fault.
+const INFO_LOG_FILES: usize = 2;
+const INFO_LOG_BYTES: usize = 1 << 20;
+
+pub(super) fn database(directory: &Path) -> io::Result<DB> {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_keep_log_file_num(INFO_LOG_FILES);
+    options.set_max_log_file_size(INFO_LOG_BYTES);
+    let mut entries = Options::default();
+    entries.set_write_buffer_size(MEMTABLE_BYTES);
+    let families = [
+        ColumnFamilyDescriptor::new(ENTRIES, entries),
+        ColumnFamilyDescriptor::new(META, Options::default()),
+    ];
+    DB::open_cf_descriptors(&options, directory, families).map_err(|error| {
+        let error = io_error(error);
+        let text = match error.kind() {
+            io::ErrorKind::InvalidData => format!(
+                "the log in {} is damaged, and may lack entries that this member has acknowledged: {error}. \
+                 If the other members are well, remove this one from the cluster and let it join with an \
+                 empty directory",
+                directory.display()
+            ),
+            _ => format!("cannot open the log in {}: {error}", directory.display()),
+        };
+        io::Error::new(error.kind(), text)
+    })
+}
+
+/// Reads what is kept in memory, and with it checks the newest part of the log.
+pub(super) fn state(db: &DB, cache_bytes: usize) -> io::Result<State> {
+    let purged = read_log_id(db, PURGED)?;
+    let newest = newest(db, purged, cache_bytes)?;
+    let mut state = State {
+        cache: Cache::new(cache_bytes),
+        size: LogSize::default(),
+        last: newest.last().map(|entry| entry.log_id),
+        purged,
+        vote: read_meta(db, VOTE)?.map(codec::raft::read_vote),
+    };
+    for entry in newest {
+        state.size.append(entry.log_id.index, cache::cost(&entry));
+        state.cache.push(entry);
+    }
+    if let Some(last) = state.last {
+        state.cache.durable(last.index);
+    }
+    Ok(state)
+}
+
+/// The newest entries, oldest first: as many as the cache takes, and one in any case.
+fn newest(db: &DB, purged: Option<LogId>, cache_bytes: usize) -> io::Result<Vec<Entry>> {
+    let start = purged.map_or(0, |purged| purged.index + 1);
+    let mut newest: Vec<Entry> = Vec::new();
+    let mut bytes = 0;
+    for item in db.iterator_cf(entries_of(db), IteratorMode::End) {
+        let (key, record) = item.map_err(io_error)?;
+        let index = index_of(&key)?;
+        if index < start || (bytes > cache_bytes && !newest.is_empty()) {
+            break;
+        }
+        let entry = codec::raft::read_record(index, Bytes::from(record))?;
+        if let Some(later) = newest.last()
+            && later.log_id.index != index + 1
+        {
+            return Err(hole(index, later.log_id.index));
+        }
+        bytes += cache::cost(&entry);
+        newest.push(entry);
+    }
+    newest.reverse();
+    check_start(db, start, newest.first())?;
+    Ok(newest)
+}
+
+/// The log must begin right after what was purged.
+fn check_start(db: &DB, start: u64, cached: Option<&Entry>) -> io::Result<()> {
+    if cached.is_none_or(|entry| entry.log_id.index == start) {
+        return Ok(());
+    }
+    let from = start.to_be_bytes();
+    let mode = IteratorMode::From(&from, rocksdb::Direction::Forward);
+    match db.iterator_cf(entries_of(db), mode).next() {
+        Some(item) => match index_of(&item.map_err(io_error)?.0)? {
+            index if index == start => Ok(()),
+            index => Err(hole(start.saturating_sub(1), index)),
+        },
+        None => Ok(()),
+    }
+}
+
+pub(super) fn index_of(key: &[u8]) -> io::Result<u64> {
+    let bytes = key.try_into().map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the log has a key that is no index",
+        )
+    })?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+pub(super) fn hole(before: u64, after: u64) -> io::Error {
+    let text = format!("the log has a hole: after entry {before} comes {after}");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
