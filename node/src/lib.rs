@@ -4,7 +4,10 @@ pub mod codec;
 pub mod dispatch;
 pub mod execute;
 pub mod lease;
+pub mod member;
 pub mod network;
 pub mod observe;
 pub mod replica;
 pub mod storage;
+
+pub use member::{Config, Member};

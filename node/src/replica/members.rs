@@ -19,7 +19,7 @@ use openraft::{
 use super::{
     LeaderHint, LeadershipView, MembershipError, Replica,
     propose::leader_hint,
-    types::{MemberNode, TypeConfig},
+    types::{MemberNode, Membership, TypeConfig},
 };
 use crate::network::{Addressee, Purpose};
 
@@ -102,6 +102,33 @@ type Metrics = RaftMetrics<TypeConfig>;
 impl Replica {
     fn metrics(&self) -> Metrics {
         self.raft().metrics().borrow_watched().clone()
+    }
+
+    /// The newest membership that this member has in its log, decided or not.
+    pub fn membership(&self) -> Membership {
+        self.raft()
+            .metrics()
+            .borrow_watched()
+            .membership_config
+            .membership()
+            .clone()
+    }
+
+    /// Who leads, this member included; `None` if that is not known, or not yet sure.
+    pub fn leader(&self) -> Option<LeaderHint> {
+        let view = self.leadership().borrow().clone();
+        match view {
+            LeadershipView::Follower(hint) => Some(hint),
+            LeadershipView::Leading(_) => Some(self.hint_of(&self.metrics(), self.member_id())),
+            LeadershipView::None | LeadershipView::Elected => None,
+        }
+    }
+
+    /// Whether it has applied all that it knows to be decided, and knows that from a leader.
+    pub fn has_caught_up(&self) -> bool {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.cluster_committed.is_some() && metrics.last_applied >= metrics.cluster_committed
     }
 
     /// The cluster, as this member sees it.

@@ -15,8 +15,12 @@ mod start;
 pub mod types;
 mod upkeep;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use openraft::alias::InstantOf;
 use tokio::sync::{broadcast, watch};
 
 pub use errors::{LeaderHint, MembershipError, ProposeError, ReadError};
@@ -55,6 +59,8 @@ struct Inner {
     membership: tokio::sync::Mutex<()>,
     /// A voter not heard of for this long is not counted on.
     silence: Duration,
+    /// One moment by the clock that Raft's metrics tell, and by ours (never later).
+    anchor: (InstantOf<TypeConfig>, Instant),
 }
 
 impl Replica {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anneal_proto::peer::v1::{ReadIndexRequest, peer_client::PeerClient};
 use openraft::{
-    Instant as _, ReadPolicy,
+    ReadPolicy,
     async_runtime::WatchReceiver,
     errors::{LinearizableReadError, RaftError},
 };
@@ -87,7 +87,10 @@ impl Replica {
         if metrics.state.is_leader() && voters.eq([metrics.id]) {
             return Some(Instant::now());
         }
-        let ago = metrics.last_quorum_acked.map(|at| at.elapsed());
-        ago.and_then(|ago| Instant::now().checked_sub(ago))
+        // The same acknowledgement is always the same moment, and none is later than it was.
+        let (raft_anchor, anchor) = self.inner.anchor;
+        metrics
+            .last_quorum_acked
+            .map(|at| anchor + (at.into_inner() - raft_anchor))
     }
 }

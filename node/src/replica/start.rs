@@ -2,14 +2,14 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use openraft::{SnapshotPolicy, async_runtime::WatchReceiver};
+use openraft::{SnapshotPolicy, async_runtime::WatchReceiver, type_config::TypeConfigExt};
 use tokio::sync::watch;
 
 use super::{
     Inner, LeadershipView, LogLimits, Machine, RaftHandle, Replica, leadership,
     machine::Shared,
     members,
-    types::{LogId, MemberNode},
+    types::{LogId, MemberNode, TypeConfig},
     upkeep,
 };
 use crate::{
@@ -109,6 +109,7 @@ impl Replica {
         let raft = RaftHandle::new(id, raft_config, network, log.clone(), machine)
             .await
             .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+        let anchor = (std::time::Instant::now(), TypeConfig::now());
         let view = watch::Sender::new(LeadershipView::None);
         let replica = Self {
             inner: Arc::new(Inner {
@@ -120,6 +121,7 @@ impl Replica {
                 leadership: view.subscribe(),
                 membership: tokio::sync::Mutex::new(()),
                 silence: config.election_max,
+                anchor: (anchor.1, anchor.0),
             }),
         };
         tokio::spawn(leadership::follow(raft, shared, view));

@@ -1,0 +1,92 @@
+//! The one port: peers, engines and clients.
+
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{service::RoutesBuilder, transport::Server};
+
+use super::{Config, Context, MemberError, admission::AdmissionService, health};
+use crate::network::{PeerService, Tls};
+
+/// A port that is taken and not yet served.
+pub(super) struct Listener {
+    /// HOST:PORT, as it was asked for; with the real port if any was.
+    pub(super) address: String,
+    socket: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Listener {
+    /// Takes the configured port; `None` if none is.
+    pub(super) async fn bind(
+        config: &Config,
+        tls: Option<Tls>,
+    ) -> Result<Option<Self>, MemberError> {
+        let Some(listen) = &config.listen else {
+            return Ok(None);
+        };
+        let failed = |source| MemberError::Listen {
+            address: listen.clone(),
+            source,
+        };
+        let socket = TcpListener::bind(listen.as_str()).await.map_err(failed)?;
+        let port = socket.local_addr().map_err(failed)?.port();
+        let address = match listen.rsplit_once(':') {
+            Some((host, "0")) => format!("{host}:{port}"),
+            _ => listen.clone(),
+        };
+        Ok(Some(Self {
+            address,
+            socket,
+            tls,
+        }))
+    }
+
+    /// Serves peers, health, reflection and what parts have added, until the member stops.
+    pub(super) fn serve(
+        self,
+        context: &Context,
+        mut routes: RoutesBuilder,
+    ) -> Result<JoinHandle<()>, MemberError> {
+        let replica = &context.replica;
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(anneal_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|error| MemberError::Part(format!("reflection: {error}")))?;
+        routes
+            .add_service(health_service)
+            .add_service(reflection)
+            .add_service(PeerService::server(
+                replica.addressee().clone(),
+                replica.clone(),
+            ))
+            .add_service(AdmissionService::server(replica.clone()));
+        let mut server = Server::builder();
+        if let Some(tls) = &self.tls {
+            server =
+                server
+                    .tls_config(tls.server())
+                    .map_err(|error| MemberError::Certificates {
+                        path: "the certificates".into(),
+                        why: error.to_string(),
+                    })?;
+        }
+        let stop = context.stop.clone();
+        let serving = server
+            .tcp_nodelay(true)
+            .http2_adaptive_window(Some(true))
+            .add_routes(routes.routes())
+            .serve_with_incoming_shutdown(
+                TcpListenerStream::new(self.socket),
+                stop.cancelled_owned(),
+            );
+        let context = context.clone();
+        Ok(tokio::spawn(async move {
+            tokio::spawn(health::report(context, reporter));
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the listener has ended");
+            }
+        }))
+    }
+}

@@ -1,0 +1,90 @@
+//! Sees to it that the membership has this member, at the address where it listens.
+
+use std::time::Duration;
+
+use anneal_proto::{log::v1::Identity, peer::v1::EnlistRequest};
+
+use super::{Context, identity::client};
+use crate::replica::types::MemberNode;
+
+/// Between two attempts.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// One member is asked for no longer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Ends once the membership is right, the member was removed, or it stops.
+pub(super) async fn keep(context: Context, identity: Identity) {
+    tokio::select! {
+        () = context.stop.cancelled() => {}
+        () = enlist(&context, &identity) => {}
+    }
+}
+
+enum Standing {
+    Right,
+    Removed,
+    Missing,
+}
+
+fn standing(context: &Context) -> Standing {
+    let membership = context.replica.membership();
+    match membership.get_node(&context.replica.member_id()) {
+        Some(node) if node.address == context.address => Standing::Right,
+        Some(_) => Standing::Missing,
+        // One that was never let in has seen no membership at all.
+        None if membership.nodes().next().is_some() => Standing::Removed,
+        None => Standing::Missing,
+    }
+}
+
+async fn enlist(context: &Context, identity: &Identity) {
+    loop {
+        match standing(context) {
+            Standing::Right => return,
+            Standing::Removed => {
+                tracing::error!(
+                    "this member was removed from its cluster; its directory is of no more use"
+                );
+                return;
+            }
+            Standing::Missing => {}
+        }
+        let node = MemberNode {
+            address: context.address.clone(),
+            becomes_voter: identity.becomes_voter,
+        };
+        let own = context
+            .replica
+            .enlist(context.replica.member_id(), node)
+            .await;
+        if own.is_err() {
+            ask(context, identity).await;
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+}
+
+async fn ask(context: &Context, identity: &Identity) {
+    let known = context.replica.membership();
+    let known = known.nodes().map(|(_, node)| node.address.clone());
+    let leader = context.replica.leader().map(|leader| leader.address);
+    let all = leader.into_iter().chain(identity.join.clone()).chain(known);
+    for address in all.filter(|address| *address != context.address) {
+        let Ok(mut client) = client(context.replica.channels(), &address) else {
+            continue;
+        };
+        let request = EnlistRequest {
+            cluster_id: identity.cluster_id.clone(),
+            member_id: identity.member_id,
+            address: context.address.clone(),
+            becomes_voter: identity.becomes_voter,
+        };
+        match tokio::time::timeout(ASK_TIMEOUT, client.enlist(request)).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(status)) => {
+                tracing::debug!(address, error = status.message(), "not enlisted yet");
+            }
+            Err(_) => tracing::debug!(address, "no answer"),
+        }
+    }
+}
