@@ -29,7 +29,11 @@ impl Recorded {
 
     /// Which properties are not what was recorded. To write out a default changes nothing.
     pub(crate) fn changed(&self, schema: &TypeSchema, properties: &Values) -> Vec<PropertyPath> {
-        let now = Self::of(properties);
+        self.changed_to(schema, &Self::of(properties))
+    }
+
+    /// The same, against what was recorded of other properties.
+    pub(crate) fn changed_to(&self, schema: &TypeSchema, now: &Self) -> Vec<PropertyPath> {
         let names: std::collections::BTreeSet<&String> =
             self.0.keys().chain(now.0.keys()).collect();
         let differs = |name: &&&String| {
@@ -39,7 +43,7 @@ impl Recorded {
                 .map(value_digest);
             let value =
                 |recorded: &Self| recorded.0.get(**name).cloned().or_else(|| default.clone());
-            value(self) != value(&now)
+            value(self) != value(now)
         };
         names
             .iter()

@@ -4,11 +4,14 @@
 //! templates: it is given plain values and a call's surroundings, and answers what it did or found.
 
 mod call;
+mod command;
 mod companion;
 mod compare;
 mod failure;
 mod files;
+mod guard;
 mod heat;
+mod host_lock;
 mod path;
 mod provider;
 mod read_values;
@@ -19,7 +22,8 @@ pub mod value;
 mod wait;
 
 pub use call::{BootTime, CallContext, HOST_DIR_VARIABLE, Progress, default_host_dir};
-pub use companion::Companion;
+pub use command::CommandProvider;
+pub use companion::{Companion, companion_main};
 pub use failure::{Failure, FailureClass, MESSAGE_MAX_BYTES, Verdict};
 pub use files::{DirectoryProvider, FileProvider};
 pub use heat::{

@@ -1,5 +1,7 @@
 //! Taking properties that were checked against their schema, with a clear error if they were not.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -35,9 +37,67 @@ pub(crate) fn number(properties: &Values, name: &str, default: f64) -> Result<f6
     Ok(read(properties, name, "a number", as_number)?.unwrap_or(default))
 }
 
+/// A property that is a number of seconds, fractions allowed.
+pub(crate) fn optional_seconds(
+    properties: &Values,
+    name: &str,
+) -> Result<Option<Duration>, Failure> {
+    let seconds = read(properties, name, "a number of seconds", as_number)?;
+    seconds
+        .map(|seconds| {
+            Duration::try_from_secs_f64(seconds).map_err(|_| {
+                Failure::refused(format!(
+                    "property `{name}`: {seconds} seconds is not a time"
+                ))
+            })
+        })
+        .transpose()
+}
+
 /// File permissions.
 pub(crate) fn mode(properties: &Values, name: &str, default: u32) -> Result<u32, Failure> {
     Ok(read(properties, name, "an octal mode such as \"0644\"", as_mode)?.unwrap_or(default))
+}
+
+/// A map from names to text.
+pub(crate) fn text_map(properties: &Values, name: &str) -> Result<Vec<(String, String)>, Failure> {
+    let wrong = || Failure::refused(format!("property `{name}`: a map of strings expected"));
+    match given(properties, name) {
+        None => Ok(Vec::new()),
+        Some(Value::Object(entries)) => {
+            let entry = |(key, value): (&String, &Value)| Some((key.clone(), as_text(value)?));
+            entries
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|pair| entry(pair).ok_or_else(wrong))
+                .collect()
+        }
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// A program to run: a list of arguments as it is, a string by `sh -c`.
+pub(crate) fn program(properties: &Values, name: &str) -> Result<Option<Vec<String>>, Failure> {
+    let wrong = || {
+        Failure::refused(format!(
+            "property `{name}`: a string or a list of at least one string expected"
+        ))
+    };
+    match given(properties, name) {
+        None => Ok(None),
+        Some(Value::Array(items)) => {
+            let arguments: Option<Vec<String>> = items.iter().map(as_text).collect();
+            Ok(Some(
+                arguments
+                    .filter(|arguments| !arguments.is_empty())
+                    .ok_or_else(wrong)?,
+            ))
+        }
+        Some(other) => {
+            let script = as_text(other).ok_or_else(wrong)?;
+            Ok(Some(vec!["sh".to_owned(), "-c".to_owned(), script]))
+        }
+    }
 }
 
 fn read<T>(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::command::CommandProvider;
 use crate::companion::Companion;
 use crate::files::{DirectoryProvider, FileProvider};
 use crate::heat::{
@@ -41,10 +42,11 @@ impl Registry {
 
     /// One with all built-in providers. The hidden modes that commands and processes need are started from
     /// `companion`.
-    pub fn built_in(_companion: &Companion) -> Self {
-        let providers: [Arc<dyn Provider>; 7] = [
+    pub fn built_in(companion: &Companion) -> Self {
+        let providers: [Arc<dyn Provider>; 8] = [
             Arc::new(FileProvider::default()),
             Arc::new(DirectoryProvider::default()),
+            Arc::new(CommandProvider::new(companion.clone())),
             Arc::new(NoneProvider::default()),
             Arc::new(ValueProvider::default()),
             Arc::new(RandomStringProvider::default()),

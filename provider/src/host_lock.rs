@@ -1,0 +1,77 @@
+//! A lock that all processes of a host respect, and that ends with the process that holds it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// Held until dropped.
+#[derive(Debug)]
+pub(crate) struct HostLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl HostLock {
+    /// Takes the lock at `path`, making its directory; none if somebody else holds it.
+    pub(crate) fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        if let Some(dir) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        }
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+            // The last holder removes the file as it goes; then what we locked is nobody's lock any more.
+            if is_still(&file, path)? {
+                return Ok(Some(Self {
+                    path: path.to_owned(),
+                    _file: file,
+                }));
+            }
+        }
+    }
+}
+
+impl Drop for HostLock {
+    fn drop(&mut self) {
+        // A file that stays behind is only a name: the lock itself ends with the open file.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_it_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("locks/one");
+        let held = HostLock::try_take(&path).unwrap().unwrap();
+        assert!(HostLock::try_take(&path).unwrap().is_none());
+        drop(held);
+        assert!(HostLock::try_take(&path).unwrap().is_some());
+    }
+}

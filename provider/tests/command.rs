@@ -1,0 +1,554 @@
+//! Commands, and the guard that sees to it that none outlives its engine or its lease.
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anneal_provider::{
+    ActionKind, Aim, Applied, BootTime, CommandProvider, Companion, FailureClass, Observed,
+    PlanRequest, PlannedAction, Provider, ReadRequest, Verdict,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use support::{
+    Call, Host, PATIENCE, create, delete, done, found, look, prior, read, runs, until, update,
+    values,
+};
+
+const COMMAND: &str = "Anneal::Command";
+/// A frozen or dead engine's command may live so long beyond its lease; the rest is for a loaded machine.
+const GRACE: Duration = Duration::from_secs(1);
+
+fn provider() -> CommandProvider {
+    CommandProvider::new(Companion {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_anneal-companion")),
+    })
+}
+
+/// A script that writes its own pid and that of a child in its group, and then hangs.
+fn hangs(host: &Host) -> String {
+    format!(
+        "sleep 1000 & echo $! > {}; echo $$ > {}; wait",
+        host.path("child"),
+        host.path("parent")
+    )
+}
+
+/// Waits until the hanging script runs, and gives its pids.
+async fn hanging(host: &Host) -> [String; 2] {
+    let pid = |name: &str| {
+        fs::read_to_string(host.path(name))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    until("the script runs", async || !pid("parent").is_empty()).await;
+    [pid("child"), pid("parent")]
+}
+
+async fn all_end(pids: &[String]) {
+    until("every process of the group has ended", async || {
+        !pids.iter().any(|pid| runs(pid))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn scripts_make_read_change_and_delete() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 77);
+    let object = host.path("object");
+    let wanted = values(json!({
+        "create": "echo $CONTENT > $OBJECT; echo noise; echo '{\"id\": 42, \"size\": 5}'",
+        "update": ["sh", "-c", "echo $ANNEAL_PHYSICAL_ID $CONTENT $ANNEAL_ATTRIBUTES > $OBJECT"],
+        "read": "test -e $OBJECT && echo '{\"size\": 6}'",
+        "delete": "rm $OBJECT",
+        "environment": {"CONTENT": "hello", "OBJECT": object},
+    }));
+    let made = done(create(&provider, &call, COMMAND, &wanted).await);
+    assert_eq!(
+        (made.physical_id.as_str(), &made.attributes["size"]),
+        ("42", &json!(5))
+    );
+    assert_eq!(fs::read_to_string(&object).unwrap(), "hello\n");
+    let seen = found(read(&provider, &call, COMMAND, &made).await);
+    assert_eq!(
+        (seen.as_aimed, &seen.made.attributes),
+        (true, &values(json!({"id": 42, "size": 6})))
+    );
+
+    let mut changed = wanted.clone();
+    changed["environment"]["CONTENT"] = json!("bye");
+    let made = done(update(&provider, &call, COMMAND, &made, &changed).await);
+    assert_eq!(
+        fs::read_to_string(&object).unwrap(),
+        "42 bye {\"id\":42,\"size\":5}\n"
+    );
+    assert_eq!(made.attributes["size"], json!(5));
+
+    assert_eq!(
+        delete(&provider, &call, COMMAND, &made).await.unwrap(),
+        Applied::Deleted
+    );
+    assert_eq!(
+        read(&provider, &call, COMMAND, &made).await,
+        Observed::absent()
+    );
+}
+
+#[tokio::test]
+async fn the_environment_tells_whose_and_which_effect_it_is() {
+    let (host, provider) = (Host::new(), provider());
+    let script = "printf '{\"id\": \"%s|%s|%s|%s\"}' $ANNEAL_INSTANCE_ID $ANNEAL_IDEMPOTENCY_KEY \
+                  $ANNEAL_FENCING_TOKEN $ANNEAL_ACTION";
+    let wanted = values(json!({"create": script, "working_directory": host.path("")}));
+    let made = done(create(&provider, &host.call("1", 77), COMMAND, &wanted).await);
+    assert_eq!(made.physical_id, "cluster-1|cluster-1-create-1|77|create");
+    // Without JSON there are no attributes, and the key is the id.
+    let quiet = values(json!({"create": ["pwd"]}));
+    let made = done(create(&provider, &host.call("2", 78), COMMAND, &quiet).await);
+    assert_eq!(
+        (made.physical_id.as_str(), made.attributes.len()),
+        ("cluster-2-create-1", 0)
+    );
+}
+
+#[tokio::test]
+async fn without_update_a_change_replaces_but_not_one_of_read_or_delete() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let made = done(
+        create(
+            &provider,
+            &call,
+            COMMAND,
+            &values(json!({"create": "true", "delete": "false"})),
+        )
+        .await,
+    );
+    let plan = async |properties| {
+        let request = PlanRequest {
+            type_name: COMMAND,
+            prior: Some(prior(&made)),
+            properties,
+            unknown: &[],
+        };
+        provider.plan(request).await.unwrap().action
+    };
+    let other = values(json!({"create": "echo", "delete": "false"}));
+    assert!(matches!(plan(&other).await, PlannedAction::Replace { .. }));
+    let applied = update(&provider, &call, COMMAND, &made, &other)
+        .await
+        .unwrap();
+    assert!(
+        matches!(applied, Applied::NeedsReplace { because } if because[0].to_string() == "create")
+    );
+
+    let mended = values(json!({"create": "true", "delete": "true"}));
+    assert!(matches!(plan(&mended).await, PlannedAction::Update { .. }));
+    let made = done(update(&provider, &call, COMMAND, &made, &mended).await);
+    assert_eq!(
+        delete(&provider, &call, COMMAND, &made).await.unwrap(),
+        Applied::Deleted
+    );
+}
+
+#[tokio::test]
+async fn a_failure_is_told_in_the_commands_own_words() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let failure = async |script: &str| {
+        create(
+            &provider,
+            &call,
+            COMMAND,
+            &values(json!({"create": script})),
+        )
+        .await
+        .unwrap_err()
+    };
+
+    let failed = failure("echo first >&2; echo disk is full >&2; exit 3").await;
+    assert_eq!(
+        failed.message,
+        "`create` ended with exit code 3: first\ndisk is full"
+    );
+    let Verdict::LeftBehind(left) = &failed.verdict else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(left.physical_id, "cluster-1-create-1");
+
+    let killed = failure("kill -TERM $$").await;
+    assert_eq!(killed.message, "`create` was killed by signal 15");
+    let long = failure("yes error | head -c 100000 >&2; echo the end >&2; exit 1").await;
+    assert!(
+        long.message.ends_with("the end") && long.message.len() < 2300,
+        "{}",
+        long.message.len()
+    );
+
+    let none = values(json!({"create": ["/no/such/program"]}));
+    let failure = create(&provider, &call, COMMAND, &none).await.unwrap_err();
+    assert_eq!(failure.message, "there is no program /no/such/program");
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Permanent, Verdict::NothingDone)
+    );
+}
+
+#[tokio::test]
+async fn a_failed_create_that_can_be_looked_at_says_whether_it_left_something() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let object = host.path("object");
+    let failing = |create: String| {
+        values(
+            json!({"create": create, "read": format!("test -e {object}"), "delete": format!("rm {object}")}),
+        )
+    };
+    let clean = create(&provider, &call, COMMAND, &failing("exit 1".to_owned()))
+        .await
+        .unwrap_err();
+    assert_eq!(clean.verdict, Verdict::NothingDone);
+    let half = create(
+        &provider,
+        &call,
+        COMMAND,
+        &failing(format!("touch {object}; exit 1")),
+    )
+    .await
+    .unwrap_err();
+    assert!(matches!(half.verdict, Verdict::LeftBehind(_)), "{half:?}");
+
+    // All that an engine may have kept of it is its physical id, and yet it can be deleted.
+    let left = anneal_provider::Made {
+        physical_id: "cluster-1-create-1".to_owned(),
+        ..Default::default()
+    };
+    assert_eq!(
+        delete(&provider, &call, COMMAND, &left).await.unwrap(),
+        Applied::Deleted
+    );
+    assert!(!fs::exists(&object).unwrap());
+}
+
+#[tokio::test]
+async fn an_interrupted_create_that_is_present_is_made_or_updated_once_more() {
+    let (host, provider) = (Host::new(), provider());
+    let (call, object) = (host.call("1", 2), host.path("object"));
+    let plain = values(json!({"create": "true", "read": format!("test -e {object}")}));
+    let aim = |properties| Aim {
+        action: ActionKind::Create,
+        properties: Some(properties),
+    };
+    assert_eq!(
+        look(&provider, &call, COMMAND, aim(&plain)).await,
+        Observed::absent()
+    );
+    fs::write(&object, "").unwrap();
+    let seen = found(look(&provider, &call, COMMAND, aim(&plain)).await);
+    assert!(seen.as_aimed);
+    assert_eq!(seen.made.physical_id, "cluster-1-create-1");
+
+    let mut updatable = plain.clone();
+    updatable.insert(
+        "update".to_owned(),
+        json!(format!("echo again >> {object}")),
+    );
+    let seen = found(look(&provider, &call, COMMAND, aim(&updatable)).await);
+    assert!(!seen.as_aimed);
+    let made = done(update(&provider, &call, COMMAND, &seen.made, &updatable).await);
+    assert_eq!(fs::read_to_string(&object).unwrap(), "again\n");
+    assert!(found(read(&provider, &call, COMMAND, &made).await).as_aimed);
+
+    // `read` that fails otherwise proves nothing.
+    let broken = values(json!({"create": "true", "read": "exit 2"}));
+    let request = ReadRequest {
+        type_name: COMMAND,
+        prior: prior(&made),
+        aim: Some(aim(&broken)),
+    };
+    let failure = provider.look(&call.ctx, request).await.unwrap_err();
+    assert!(failure.message.contains("exit code 2"), "{failure}");
+    assert!(
+        !provider.schemas()[0]
+            .capabilities
+            .looks
+            .holds(&values(json!({"create": "true"})))
+    );
+}
+
+#[tokio::test]
+async fn a_command_that_hangs_is_killed_with_its_group() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let wanted = values(
+        json!({"create": format!("echo slow >&2; {}", hangs(&host)), "timeout_seconds": 0.5}),
+    );
+    let failure = create(&provider, &call, COMMAND, &wanted)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failure.message,
+        "`create` timed out after 0.5 seconds and was killed: slow"
+    );
+    all_end(&hanging(&host).await).await;
+}
+
+#[tokio::test]
+async fn what_a_finished_command_left_in_its_group_is_ended_but_a_service_stays() {
+    let (host, provider) = (Host::new(), provider());
+    let script = format!(
+        "sleep 1000 & echo $! > {}; setsid sh -c 'echo $$ > {}; exec sleep 1000' & \
+         while ! [ -s {} ]; do sleep 0.01; done; echo '{{\"id\": \"x\"}}'",
+        host.path("child"),
+        host.path("parent"),
+        host.path("parent")
+    );
+    let start = Instant::now();
+    done(
+        create(
+            &provider,
+            &host.call("1", 1),
+            COMMAND,
+            &values(json!({"create": script})),
+        )
+        .await,
+    );
+    assert!(
+        start.elapsed() < PATIENCE,
+        "the open output of what it left behind must not be waited for"
+    );
+    let [child, service] = hanging(&host).await;
+    all_end(&[child]).await;
+    assert!(runs(&service));
+    kill_process(
+        Pid::from_raw(service.parse().unwrap()).unwrap(),
+        Signal::KILL,
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn megabytes_of_output_are_no_trouble() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let lines = values(
+        json!({"create": "yes | head -c 3000000; yes | head -c 3000000 >&2; echo; echo '{\"id\": 1}'"}),
+    );
+    assert_eq!(
+        done(create(&provider, &call, COMMAND, &lines).await).physical_id,
+        "1"
+    );
+    let one_line = values(json!({"create": "head -c 3000000 /dev/zero | tr '\\0' x"}));
+    assert!(
+        done(create(&provider, &call, COMMAND, &one_line).await)
+            .attributes
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_call_kills_its_command() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let wanted = values(json!({"create": hangs(&host)}));
+    let pids = tokio::select! {
+        ended = create(&provider, &call, COMMAND, &wanted) => panic!("it hangs, but {ended:?}"),
+        pids = hanging(&host) => pids,
+    };
+    let start = Instant::now();
+    all_end(&pids).await;
+    assert!(start.elapsed() < GRACE * 3, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_cancelled_call_kills_its_command_and_is_no_verdict() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let wanted = values(json!({"create": hangs(&host)}));
+    let cancel = async {
+        let pids = hanging(&host).await;
+        call.ctx.cancel.cancel();
+        pids
+    };
+    let (ended, pids) = tokio::join!(create(&provider, &call, COMMAND, &wanted), cancel);
+    let failure = ended.unwrap_err();
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Aborted, Verdict::Unknown)
+    );
+    all_end(&pids).await;
+}
+
+#[tokio::test]
+async fn a_command_lives_as_long_as_its_lease_grows_and_no_longer() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    call.lease
+        .send(BootTime::now().after(Duration::from_millis(600)))
+        .unwrap();
+    let wanted = values(json!({"create": hangs(&host)}));
+    let keep = async {
+        let pids = hanging(&host).await;
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            call.lease
+                .send(BootTime::now().after(Duration::from_millis(600)))
+                .unwrap();
+        }
+        assert!(
+            pids.iter().all(|pid| runs(pid)),
+            "it must live while the lease grows"
+        );
+        (pids, Instant::now())
+    };
+    let (ended, (pids, last_renewal)) =
+        tokio::join!(create(&provider, &call, COMMAND, &wanted), keep);
+    let failure = ended.unwrap_err();
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Aborted, Verdict::Unknown)
+    );
+    assert!(
+        last_renewal.elapsed() < Duration::from_millis(600) + 2 * GRACE,
+        "{:?}",
+        last_renewal.elapsed()
+    );
+    all_end(&pids).await;
+
+    let late = values(json!({"create": format!("touch {}", host.path("late"))}));
+    let failure = create(&provider, &call, COMMAND, &late).await.unwrap_err();
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Aborted, Verdict::NothingDone)
+    );
+    assert!(!fs::exists(host.path("late")).unwrap());
+}
+
+/// An engine of its own, that can be frozen and killed: a shell that holds the guard's pipe open.
+struct Engine {
+    shell: Child,
+}
+
+impl Engine {
+    fn start(host: &Host, call: &Call, script: &str) -> Self {
+        let order = json!({
+            "lock": host.path("host/locks/frozen"), "lease_end": *call.ctx.lease.borrow(),
+            "not_after": u64::MAX, "timeout_ms": null, "program": ["sh", "-c", script],
+            "environment": [], "working_directory": null,
+        });
+        let mut shell = Command::new("sh")
+            .args(["-c", "(cat; exec sleep 1000) | \"$GUARD\" guard"])
+            .env("GUARD", env!("CARGO_BIN_EXE_anneal-companion"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        writeln!(shell.stdin.take().unwrap(), "{order}").unwrap();
+        Self { shell }
+    }
+
+    /// The processes that hold the pipe, without the guard.
+    fn holders(&self) -> Vec<Pid> {
+        let children = |pid: u32| {
+            let listed =
+                fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            listed
+                .split_whitespace()
+                .map(|pid| pid.parse::<u32>().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let is_guard = |pid: &u32| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.windows(5).any(|word| word == b"guard"))
+        };
+        let mut all = vec![self.shell.id()];
+        let mut at = 0;
+        while at < all.len() {
+            all.extend(children(all[at]).iter().filter(|pid| !is_guard(pid)));
+            at += 1;
+        }
+        all.iter()
+            .filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?))
+            .collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        for pid in self.holders() {
+            // Fails if it has ended meanwhile.
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.shell.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_engines_command_ends_with_the_lease() {
+    let host = Host::new();
+    let call = host.call("1", 1);
+    let lease_end = BootTime::now().after(Duration::from_millis(1500));
+    call.lease.send(lease_end).unwrap();
+    let engine = Engine::start(&host, &call, &hangs(&host));
+    let pids = hanging(&host).await;
+    engine.signal(Signal::STOP);
+    assert!(pids.iter().all(|pid| runs(pid)));
+    all_end(&pids).await;
+    assert!(
+        lease_end.has_passed(),
+        "it must have the whole of its lease"
+    );
+    assert!(
+        !lease_end.after(2 * GRACE).has_passed(),
+        "it outlived its lease"
+    );
+    engine.signal(Signal::CONT);
+}
+
+#[tokio::test]
+async fn a_killed_engines_command_ends_at_once() {
+    let host = Host::new();
+    let call = host.call("1", 1);
+    let engine = Engine::start(&host, &call, &hangs(&host));
+    let pids = hanging(&host).await;
+    let start = Instant::now();
+    drop(engine);
+    all_end(&pids).await;
+    assert!(start.elapsed() < 2 * GRACE, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn two_engines_of_a_host_never_act_on_one_instance_at_once() {
+    let (host, provider) = (Host::new(), provider());
+    let (first, second) = (host.call("1", 1), host.call("1", 2));
+    let (hung, next) = (
+        values(json!({"create": hangs(&host)})),
+        values(json!({"create": "true"})),
+    );
+    let both = async {
+        let pids = hanging(&host).await;
+        let failure = create(&provider, &second, COMMAND, &next)
+            .await
+            .unwrap_err();
+        assert!(failure.message.contains("another engine"), "{failure}");
+        assert_eq!(failure.verdict, Verdict::NothingDone);
+        pids
+    };
+    let pids = tokio::select! {
+        ended = create(&provider, &first, COMMAND, &hung) => panic!("it hangs, but {ended:?}"),
+        pids = both => pids,
+    };
+    // The first call is lost, and the second is repeated: the lock is free as soon as the group is gone.
+    done(create(&provider, &second, COMMAND, &next).await);
+    assert!(!pids.iter().any(|pid| runs(pid)));
+}
