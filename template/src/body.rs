@@ -17,6 +17,9 @@ use crate::value::{Call, Entries, Value, float_text};
 
 /// The version this code writes, and the only one it reads.
 const VERSION: u64 = 1;
+/// Levels of lists and maps in a body: serde_json follows no more than 127, and every literal that
+/// [`Limits`](crate::Limits) lets through by default has fewer.
+pub(crate) const LEVELS: usize = 126;
 const CALL: &str = "$call";
 const SENSITIVE: &str = "$sensitive";
 const ESCAPE: char = '$';
@@ -48,6 +51,26 @@ pub(crate) fn encode_output(value: &Value) -> Vec<u8> {
     write(value, &mut out);
     out.push('}');
     out.into_bytes()
+}
+
+/// Levels that the body of a resource will have.
+pub(crate) fn levels_of_resource(properties: &Entries) -> usize {
+    2 + properties.values().map(levels).max().unwrap_or_default()
+}
+
+/// Levels that the body of an output will have.
+pub(crate) fn levels_of_output(value: &Value) -> usize {
+    1 + levels(value)
+}
+
+fn levels(value: &Value) -> usize {
+    match value {
+        Value::List(items) => 1 + items.iter().map(levels).max().unwrap_or_default(),
+        Value::Map(entries) => 1 + entries.values().map(levels).max().unwrap_or_default(),
+        Value::Sensitive(inner) => 1 + levels(inner),
+        Value::Call(call) => 2 + levels(&call.arguments),
+        _ => 0,
+    }
 }
 
 fn write(value: &Value, out: &mut String) {

@@ -101,7 +101,7 @@ fn environment(input: &Input<'_>, collector: &mut Collector) -> Environment {
             environment.merge(tree.root(), &mut Reporter { collector, source });
         }
     }
-    let source = collector.source("parameters");
+    let source = collector.unplaced_source("parameters");
     for (name, value) in input.parameters {
         environment.parameters.insert(
             name.clone(),
@@ -351,7 +351,7 @@ impl<'t, 'a> Whole<'_, 't, 'a> {
 }
 
 /// Sorts resources, what is needed first; circles are told. The order depends on nothing but the set.
-fn in_order(
+pub(crate) fn in_order(
     mut resources: Vec<CompiledResource>,
     position: impl Fn(&str) -> Position,
     source: SourceId,

@@ -109,7 +109,7 @@ impl<'p> Fitting<'p> {
 
     fn inside(&mut self, value: Value, nested: &Nested, secret: bool) -> Value {
         match (value, nested) {
-            (Value::List(items), Nested::Items(schema)) => {
+            (Value::List(items), Nested::Each(schema)) => {
                 let mut fitted = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
                     self.path.push(PathStep::Index(index));
@@ -118,7 +118,7 @@ impl<'p> Fitting<'p> {
                 }
                 Value::List(fitted)
             }
-            (Value::Map(entries), Nested::Values(schema)) => {
+            (Value::Map(entries), Nested::Each(schema)) => {
                 let mut fitted = Entries::with_capacity(entries.len());
                 for (key, value) in entries {
                     self.path.push(PathStep::Key(key.clone()));
@@ -378,7 +378,7 @@ mod tests {
             ..PropertySchema::of(Kind::Map)
         };
         let list = PropertySchema {
-            nested: Some(Nested::Items(Box::new(map))),
+            nested: Some(Nested::Each(Box::new(map))),
             ..PropertySchema::of(Kind::List)
         };
         assert_eq!(fitted(json!([{"n": "2"}]), &list), Ok(json!([{"n": 2}])));

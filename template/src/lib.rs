@@ -31,8 +31,10 @@ mod literal;
 mod meta;
 mod output;
 mod parameter;
+mod patch;
 mod place;
 mod problem;
+mod render;
 mod resource;
 mod scalar;
 mod schema;
@@ -53,7 +55,9 @@ pub use evaluate::{
 pub use files::{FileReference, files_used};
 pub use fit::fit_evaluated;
 pub use limits::Limits;
+pub use patch::{CompiledPatch, PatchInput, compile_patch};
 pub use problem::{Position, Problem, Problems, Severity};
+pub use render::{RenderError, render_template};
 pub use schema::{
     AttributeSchema, Catalog, Constraint, Kind, MapCatalog, Nested, PropertySchema, TypeSchema,
 };

@@ -71,6 +71,16 @@ pub(crate) fn compile<'a>(
         }
         Err(reported) => Err(reported),
     };
+    let folded = match folded {
+        Ok(value) if body::levels_of_output(&value) > body::LEVELS => {
+            let message = format!(
+                "nested deeper than {} levels, with parameters and functions put in",
+                body::LEVELS
+            );
+            Err(folder.error(entry.key, message))
+        }
+        folded => folded,
+    };
     let found = folder.uses;
     uses.parameters.extend(found.parameters);
     uses.files.extend(found.files);

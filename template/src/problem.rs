@@ -95,8 +95,8 @@ const SUGGESTION_SIMILARITY: f64 = 0.8;
 /// Gathers problems; bounded.
 #[derive(Debug)]
 pub(crate) struct Collector {
-    /// Sources in the order they are listed in.
-    sources: Vec<Arc<str>>,
+    /// Sources in the order they are listed in, and whether their positions mean anything to a person.
+    sources: Vec<(Arc<str>, bool)>,
     held: Vec<(usize, Problem)>,
     errors: usize,
     warnings: usize,
@@ -123,7 +123,13 @@ impl Collector {
     }
 
     pub(crate) fn source(&mut self, name: &str) -> SourceId {
-        self.sources.push(Arc::from(name));
+        self.sources.push((Arc::from(name), true));
+        SourceId(self.sources.len() - 1)
+    }
+
+    /// A source that no person has seen as a text.
+    pub(crate) fn unplaced_source(&mut self, name: &str) -> SourceId {
+        self.sources.push((Arc::from(name), false));
         SourceId(self.sources.len() - 1)
     }
 
@@ -209,8 +215,14 @@ impl Collector {
         if !self.has_room() {
             return;
         }
+        let (name, placed) = &self.sources[source.0];
+        let position = if *placed {
+            position
+        } else {
+            Position::default()
+        };
         let problem = Problem {
-            source: self.sources[source.0].clone(),
+            source: name.clone(),
             line: position.line,
             column: position.column,
             path,
@@ -252,12 +264,26 @@ pub(crate) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> O
     let lower = word.to_lowercase();
     let mut best: Option<(f64, &str)> = None;
     for candidate in known.take(SUGGESTION_CANDIDATES) {
-        let similarity = strsim::jaro_winkler(&lower, &candidate.to_lowercase());
+        let similarity = similarity(&lower, &candidate.to_lowercase());
         if similarity >= SUGGESTION_SIMILARITY && best.is_none_or(|(s, _)| similarity > s) {
             best = Some((similarity, candidate));
         }
     }
     best.map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Jaro-Winkler similarity, but that of a short word with a single slip counts as just enough.
+fn similarity(word: &str, candidate: &str) -> f64 {
+    /// A shorter word is one slip away from too many.
+    const LETTERS: usize = 3;
+    let similarity = strsim::jaro_winkler(word, candidate);
+    if similarity < SUGGESTION_SIMILARITY
+        && word.len() >= LETTERS
+        && strsim::osa_distance(word, candidate) == 1
+    {
+        return SUGGESTION_SIMILARITY;
+    }
+    similarity
 }
 
 #[cfg(test)]
@@ -297,6 +323,10 @@ mod tests {
         assert_eq!(
             nearest("get_parm", known.into_iter()).as_deref(),
             Some("get_param")
+        );
+        assert_eq!(
+            nearest("wbe", ["db", "web"].into_iter()).as_deref(),
+            Some("web")
         );
         assert_eq!(nearest("xyzzy", known.into_iter()), None);
     }

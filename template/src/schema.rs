@@ -127,10 +127,8 @@ impl Kind {
 /// What is inside a list or a map.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Nested {
-    /// Every item of a list.
-    Items(Box<PropertySchema>),
-    /// Every value of a map whose keys are free.
-    Values(Box<PropertySchema>),
+    /// Every item of a list, every value of a map whose keys are free.
+    Each(Box<PropertySchema>),
     /// The keys of a map that are known; others are errors.
     Keys(BTreeMap<String, PropertySchema>),
 }

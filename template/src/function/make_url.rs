@@ -34,10 +34,10 @@ pub(super) fn check(arguments: &Value) -> Result<(), String> {
                 _ => format!("takes {}, not {key:?}", PARTS.join(", ")),
             });
         }
-        if let ("scheme", Value::Text(scheme)) = (key.as_str(), value) {
-            if scheme.contains(':') {
-                return Err("the scheme must not contain ':'".to_owned());
-            }
+        if let ("scheme", Value::Text(scheme)) = (key.as_str(), value)
+            && scheme.contains(':')
+        {
+            return Err("the scheme must not contain ':'".to_owned());
         }
     }
     Ok(())

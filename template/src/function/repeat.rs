@@ -149,10 +149,10 @@ impl Copies<'_> {
         match template {
             Value::Text(text) => {
                 // Alone, a placeholder stands for the item itself, whatever it is.
-                if let Some(at) = self.names.iter().position(|name| name == text) {
-                    if !matches!(chosen[at], Value::Text(_)) {
-                        return Ok(chosen[at].clone());
-                    }
+                if let Some(at) = self.names.iter().position(|name| name == text)
+                    && !matches!(chosen[at], Value::Text(_))
+                {
+                    return Ok(chosen[at].clone());
                 }
                 self.replaced(text, chosen).map(Value::Text)
             }

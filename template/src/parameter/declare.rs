@@ -92,7 +92,32 @@ fn declaration(entry: Entry<'_>, reporter: &mut Reporter<'_>) -> Option<Declarat
         return None;
     }
     check_applicable(&declared, entry, &path, reporter);
+    warn_of_number(&declared, entry, &path, reporter);
     Some(declared)
+}
+
+/// `0644` unquoted is the number 420 to YAML, and as a string "420": seldom what is meant.
+fn warn_of_number(
+    declared: &Declaration,
+    entry: Entry<'_>,
+    path: &str,
+    reporter: &mut Reporter<'_>,
+) {
+    let Some(default) = entry.value.get("default") else {
+        return;
+    };
+    let (ParameterKind::String, NodeKind::Int, Some(number)) =
+        (declared.kind, default.kind(), default.number())
+    else {
+        return;
+    };
+    if number.to_string() != default.written() {
+        let message = format!(
+            "{} is read as the number {number}; quote it if it is meant as text",
+            default.written()
+        );
+        reporter.warning(default, format!("{path}.default"), message);
+    }
 }
 
 fn kind(value: NodeRef<'_>, path: &str, reporter: &mut Reporter<'_>) -> Option<ParameterKind> {

@@ -9,7 +9,7 @@ use crate::problem::Position;
 use crate::schema::Constraint;
 
 pub(crate) use declare::{check_groups, declarations};
-pub(crate) use resolve::{Given, Parameters, resolve, resolve_one};
+pub(crate) use resolve::{Given, Parameters, resolve, resolve_into};
 
 /// Names that a template may use without declaring them.
 pub(crate) const STACK_NAME: &str = "OS::stack_name";

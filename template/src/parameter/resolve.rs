@@ -39,15 +39,6 @@ impl Parameters {
         self.values.insert(name, value);
     }
 
-    pub(crate) fn from_values(values: &ParameterValues) -> Self {
-        Self {
-            values: values
-                .iter()
-                .map(|(name, value)| (name.clone(), Some(value.clone())))
-                .collect(),
-        }
-    }
-
     /// All values, when nothing is wrong.
     pub(crate) fn into_values(self) -> ParameterValues {
         self.values
@@ -67,6 +58,28 @@ pub(crate) fn resolve(
     collector: &mut Collector,
 ) -> Parameters {
     let mut parameters = Parameters::default();
+    resolve_into(
+        &mut parameters,
+        declared,
+        given,
+        defaults,
+        previous,
+        template,
+        collector,
+    );
+    parameters
+}
+
+/// Values for these parameters, added to those there are.
+pub(crate) fn resolve_into(
+    parameters: &mut Parameters,
+    declared: &[Declaration],
+    given: &BTreeMap<String, Given>,
+    defaults: &BTreeMap<String, Given>,
+    previous: Option<&ParameterValues>,
+    template: SourceId,
+    collector: &mut Collector,
+) {
     for declaration in declared {
         let value = resolve_one(declaration, given, defaults, template, collector);
         if let (Some(value), Some(before)) = (
@@ -93,10 +106,9 @@ pub(crate) fn resolve(
             parameters.names(),
         );
     }
-    parameters
 }
 
-pub(crate) fn resolve_one(
+fn resolve_one(
     declaration: &Declaration,
     given: &BTreeMap<String, Given>,
     defaults: &BTreeMap<String, Given>,

@@ -1,6 +1,8 @@
 //! Folds a part of a template into a value: parameters, conditions and files are put in, functions whose
 //! arguments are known are computed, and what is left waits for values of resources.
 
+mod reference;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use crate::limits::Limits;
 use crate::literal::Reporter;
 use crate::parameter::{self, Parameters};
 use crate::place::{Place, Step};
-use crate::problem::Reported;
+use crate::problem::{Reported, nearest};
 use crate::schema::{Nested, PropertySchema, TypeSchema};
 use crate::tree::{Entry, NodeKind, NodeRef};
 use crate::value::{Entries, Value};
@@ -80,7 +82,7 @@ pub(crate) struct Folder<'a, 't, 'c> {
 
 type Folded = Result<Option<Value>, Reported>;
 
-impl<'a, 't> Folder<'a, 't, '_> {
+impl<'t> Folder<'_, 't, '_> {
     pub(crate) fn error(&mut self, node: NodeRef<'_>, message: impl Into<String>) -> Reported {
         let path = self.place.text();
         self.reporter.error(node, path, message)
@@ -125,7 +127,7 @@ impl<'a, 't> Folder<'a, 't, '_> {
         schema: Option<&PropertySchema>,
     ) -> Result<Value, Reported> {
         let inner = schema.and_then(|schema| match &schema.nested {
-            Some(Nested::Items(items)) => Some(&**items),
+            Some(Nested::Each(items)) => Some(&**items),
             _ => None,
         });
         let mut items = Vec::with_capacity(node.len());
@@ -159,7 +161,7 @@ impl<'a, 't> Folder<'a, 't, '_> {
         for entry in node.entries().into_iter().flatten() {
             let inner = schema.and_then(|schema| match &schema.nested {
                 Some(Nested::Keys(keys)) => keys.get(entry.name()),
-                Some(Nested::Values(values)) => Some(&**values),
+                Some(Nested::Each(values)) => Some(&**values),
                 _ => None,
             });
             self.place.enter(Step::Key(entry.name()));
@@ -182,10 +184,10 @@ impl<'a, 't> Folder<'a, 't, '_> {
         schema: Option<&PropertySchema>,
     ) -> Result<(), Reported> {
         let name = entry.name();
-        if let Some(Nested::Keys(keys)) = schema.and_then(|schema| schema.nested.as_ref()) {
-            if keys.contains_key(name) {
-                return Ok(());
-            }
+        if let Some(Nested::Keys(keys)) = schema.and_then(|schema| schema.nested.as_ref())
+            && keys.contains_key(name)
+        {
+            return Ok(());
         }
         match function::replaced_by(name) {
             Some("") => {
@@ -209,7 +211,9 @@ impl<'a, 't> Folder<'a, 't, '_> {
                     .iter()
                     .any(|kind| matches!(kind, crate::Kind::Map | crate::Kind::Any))
         });
-        if takes_map && function::misspelt(name).is_none() {
+        if function::misspelt(name).is_none()
+            && (takes_map || nearest(name, Function::names()).is_none())
+        {
             return Ok(());
         }
         let path = self.place.text();
@@ -247,7 +251,7 @@ impl<'a, 't> Folder<'a, 't, '_> {
         } else {
             function::apply(function, arguments, self.scope.limits)
         };
-        result.map_err(|message| self.error(entry.key, format!("{}: {message}", function.name())))
+        result.map_err(|message| self.error(entry.key, message))
     }
 
     fn if_then_else(&mut self, entry: Entry<'t>, schema: Option<&PropertySchema>) -> Folded {
@@ -383,150 +387,6 @@ impl<'a, 't> Folder<'a, 't, '_> {
             function::select_parameter(&value, path)
         })
     }
-
-    fn get_resource(&mut self, entry: Entry<'t>) -> Result<Value, Reported> {
-        let mut argument = self.fold_present(entry.value)?;
-        argument.strip();
-        let Value::Text(resource) = argument else {
-            return Err(self.error(
-                entry.value,
-                format!(
-                    "get_resource takes the name of a resource, not {}",
-                    argument.in_words()
-                ),
-            ));
-        };
-        self.neighbour(&resource, entry)?;
-        self.uses.references.insert(Reference {
-            resource: resource.clone(),
-            attribute: None,
-        });
-        Ok(Value::call(Function::GetResource, Value::Text(resource)))
-    }
-
-    fn get_attr(&mut self, entry: Entry<'t>) -> Result<Value, Reported> {
-        let form = "get_attr takes [resource, attribute, key or index, …]";
-        let Value::List(mut parts) = self.fold_present(entry.value)? else {
-            return Err(self.error(entry.value, form));
-        };
-        parts.iter_mut().take(2).for_each(|part| {
-            part.strip();
-        });
-        let resource = match parts.first() {
-            Some(Value::Text(resource)) => resource.clone(),
-            Some(other) if other.is_pending() => {
-                return Err(self.error(
-                    entry.value,
-                    "the name of the resource must not depend on resources",
-                ));
-            }
-            _ => return Err(self.error(entry.value, form)),
-        };
-        let schema = self.neighbour(&resource, entry)?;
-        match parts.get(1) {
-            None => self.all_attributes(&resource, schema, entry),
-            Some(Value::Text(attribute)) => {
-                self.check_attribute(&resource, attribute, schema, entry)?;
-                let attribute = Some(attribute.clone());
-                self.uses.references.insert(Reference {
-                    resource,
-                    attribute,
-                });
-                Ok(Value::call(Function::GetAttr, Value::List(parts)))
-            }
-            Some(other) if other.is_pending() => Err(self.error(
-                entry.value,
-                "the name of the attribute must not depend on resources",
-            )),
-            Some(_) => Err(self.error(entry.value, form)),
-        }
-    }
-
-    fn check_attribute(
-        &mut self,
-        resource: &str,
-        attribute: &str,
-        schema: Option<&TypeSchema>,
-        entry: Entry<'t>,
-    ) -> Result<(), Reported> {
-        match schema {
-            Some(schema) if !schema.any_attribute && !schema.attributes.contains_key(attribute) => {
-                let path = self.place.text();
-                let at = entry
-                    .value
-                    .items()
-                    .into_iter()
-                    .flatten()
-                    .nth(1)
-                    .unwrap_or(entry.value);
-                let known = schema.attributes.keys().map(String::as_str);
-                Err(self.reporter.unknown(
-                    at,
-                    path,
-                    &format!("attribute of {resource:?}:"),
-                    attribute,
-                    known,
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A map of all attributes that the type names.
-    fn all_attributes(
-        &mut self,
-        resource: &str,
-        schema: Option<&TypeSchema>,
-        entry: Entry<'t>,
-    ) -> Result<Value, Reported> {
-        // Its own problem has been told.
-        let schema = schema.ok_or(Reported)?;
-        if schema.any_attribute && schema.attributes.is_empty() {
-            return Err(self.error(entry.value, format!("the type of {resource:?} does not name its attributes: name the one that is meant")));
-        }
-        let mut all = Entries::new();
-        for attribute in schema.attributes.keys() {
-            self.uses.references.insert(Reference {
-                resource: resource.to_owned(),
-                attribute: Some(attribute.clone()),
-            });
-            let parts = vec![
-                Value::Text(resource.to_owned()),
-                Value::Text(attribute.clone()),
-            ];
-            all.insert(
-                attribute.clone(),
-                Value::call(Function::GetAttr, Value::List(parts)),
-            );
-        }
-        Ok(Value::Map(all))
-    }
-
-    /// The schema of a resource that is referred to; none if it has no known type, which has been told.
-    fn neighbour(
-        &mut self,
-        resource: &str,
-        entry: Entry<'t>,
-    ) -> Result<Option<&'a TypeSchema>, Reported> {
-        if let Some(what) = self.constant {
-            return Err(self.error(entry.key, format!("{what} cannot refer to resources")));
-        }
-        match self.scope.neighbours.neighbour(resource) {
-            Neighbour::Typed(schema) => Ok(Some(schema)),
-            Neighbour::Untyped => Ok(None),
-            Neighbour::LeftOut => Err(self.error(
-                entry.value,
-                format!("the resource {resource:?} is left out: its condition is false"),
-            )),
-            Neighbour::Missing => {
-                let path = self.place.text();
-                let names = self.scope.neighbours.names();
-                Err(self
-                    .reporter
-                    .unknown(entry.value, path, "resource", resource, names))
-            }
-        }
-    }
 }
 
 /// Every path that a `get_file` in the part names, and where.
@@ -536,10 +396,11 @@ pub(crate) fn included_files<'t>(node: NodeRef<'t>) -> Vec<(&'t str, NodeRef<'t>
     while let Some(node) = open.pop() {
         open.extend(node.items().into_iter().flatten());
         for entry in node.entries().into_iter().flatten() {
-            if node.len() == 1 && entry.name() == Function::GetFile.name() {
-                if let Some(path) = entry.value.text() {
-                    found.push((path, entry.value));
-                }
+            if node.len() == 1
+                && entry.name() == Function::GetFile.name()
+                && let Some(path) = entry.value.text()
+            {
+                found.push((path, entry.value));
             }
             open.push(entry.value);
         }

@@ -1,5 +1,8 @@
 //! Compiles one resource of a text. Knows its neighbours by name and type only.
 
+mod depends_on;
+mod properties;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,15 +11,15 @@ use crate::condition::{Conditions, Decided, holds};
 use crate::constraint::Patterns;
 use crate::definition::{CompiledResource, Definition, Fragment, Meta};
 use crate::environment::{Registry, is_template_file};
-use crate::fit::{Fitting, Misfit, PathStep};
 use crate::fold::{Folder, Neighbour, Scope, Uses};
-use crate::function::Function;
 use crate::literal::{Reporter, write_json};
 use crate::place::{Place, Step};
 use crate::problem::{Collector, Position, Reported, SourceId};
-use crate::schema::{Catalog, PropertySchema, TypeSchema};
+use crate::schema::{Catalog, TypeSchema};
 use crate::tree::{Entry, NodeKind, NodeRef};
-use crate::value::{Entries, Value};
+
+use depends_on::read_depends_on;
+use properties::PropertyReader;
 
 const KEYS: &[&str] = &[
     "type",
@@ -37,9 +40,6 @@ const KEYS: &[&str] = &[
 
 /// Characters of a resource name.
 const NAME_CHARACTERS: usize = 255;
-/// Levels of a body: its reader follows no more.
-const BODY_NESTING: usize = 120;
-
 /// What is known of a resource before any is compiled.
 pub(crate) struct Outline<'t, 'a> {
     pub(crate) name: &'t str,
@@ -368,11 +368,12 @@ impl<'a, 'c> ResourceCompiler<'a, 'c> {
             folder: &mut folder,
         };
         let properties = reader.read(properties, outline.entry);
-        if depth_of_entries(&properties) > BODY_NESTING {
+        if body::levels_of_resource(&properties) > body::LEVELS {
             folder.error(
                 outline.entry.key,
                 format!(
-                    "nested deeper than {BODY_NESTING} levels, with parameters and functions put in"
+                    "nested deeper than {} levels, with parameters and functions put in",
+                    body::LEVELS
                 ),
             );
         }
@@ -422,270 +423,4 @@ fn bad_name(name: &str) -> Option<String> {
     }
     (name.chars().count() > NAME_CHARACTERS)
         .then(|| format!("the name is longer than {NAME_CHARACTERS} characters"))
-}
-
-fn read_depends_on<'t>(
-    entry: Entry<'t>,
-    own: &str,
-    names: &mut BTreeSet<String>,
-    folder: &mut Folder<'_, 't, '_>,
-) {
-    folder.place.enter(Step::Key("depends_on"));
-    match entry.value.kind() {
-        NodeKind::Null => {}
-        NodeKind::Text => add_dependency(entry.value, own, names, folder),
-        NodeKind::List => {
-            for (index, item) in entry.value.items().into_iter().flatten().enumerate() {
-                folder.place.enter(Step::Index(index));
-                add_dependency(item, own, names, folder);
-                folder.place.leave();
-            }
-        }
-        _ => {
-            folder.error(
-                entry.value,
-                format!(
-                    "must be a name or a list of names, not {}",
-                    entry.value.in_words()
-                ),
-            );
-        }
-    }
-    folder.place.leave();
-}
-
-fn add_dependency<'t>(
-    node: NodeRef<'t>,
-    own: &str,
-    names: &mut BTreeSet<String>,
-    folder: &mut Folder<'_, 't, '_>,
-) {
-    let Some(name) = node.text() else {
-        folder.error(
-            node,
-            format!("must be the name of a resource, not {}", node.in_words()),
-        );
-        return;
-    };
-    if name == own {
-        folder.error(node, "a resource cannot depend on itself");
-        return;
-    }
-    match folder.scope.neighbours.neighbour(name) {
-        // Nothing to wait for.
-        Neighbour::LeftOut => {}
-        Neighbour::Typed(_) | Neighbour::Untyped => {
-            names.insert(name.to_owned());
-        }
-        Neighbour::Missing => {
-            let path = folder.place.text();
-            let known = folder.scope.neighbours.names();
-            folder.reporter.unknown(node, path, "resource", name, known);
-        }
-    }
-}
-
-fn depth_of_entries(entries: &Entries) -> usize {
-    2 + entries.values().map(depth).max().unwrap_or_default()
-}
-
-/// Levels of a value's JSON.
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::List(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
-        Value::Map(entries) => 1 + entries.values().map(depth).max().unwrap_or_default(),
-        Value::Sensitive(inner) => 1 + depth(inner),
-        Value::Call(call) => 2 + depth(&call.arguments),
-        _ => 0,
-    }
-}
-
-/// Reads the properties of a resource against its schema.
-struct PropertyReader<'x, 'a, 't, 'c> {
-    schema: &'x TypeSchema,
-    patterns: &'x mut Patterns,
-    folder: &'x mut Folder<'a, 't, 'c>,
-}
-
-impl<'x, 't> PropertyReader<'x, '_, 't, '_> {
-    fn read(&mut self, section: Option<Entry<'t>>, resource: Entry<'t>) -> Entries {
-        let mut read = Entries::new();
-        let mut given = BTreeSet::new();
-        if let Some(section) = section {
-            self.folder.place.enter(Step::Key("properties"));
-            match section.value.kind() {
-                NodeKind::Null => {}
-                NodeKind::Map if self.is_function(section.value) => {
-                    self.computed(section, &mut read, &mut given)
-                }
-                NodeKind::Map => {
-                    for entry in section.value.entries().into_iter().flatten() {
-                        self.written(entry, &mut read, &mut given);
-                    }
-                }
-                _ => {
-                    self.folder.error(
-                        section.value,
-                        format!("must be a map, not {}", section.value.in_words()),
-                    );
-                }
-            }
-            self.folder.place.leave();
-        }
-        let at = section.map_or(resource.key, |section| section.key);
-        for (name, property) in &self.schema.properties {
-            if property.required && property.default.is_none() && !given.contains(name.as_str()) {
-                let path = self.folder.place.text_with("properties");
-                self.folder
-                    .reporter
-                    .error(at, path, format!("the property {name:?} is required"));
-            }
-        }
-        read
-    }
-
-    /// Whether the properties are all one function's result.
-    fn is_function(&self, section: NodeRef<'t>) -> bool {
-        let first = section.entries().into_iter().flatten().next();
-        section.len() == 1
-            && first.is_some_and(|entry| {
-                Function::named(entry.name()).is_some()
-                    && !self.schema.properties.contains_key(entry.name())
-            })
-    }
-
-    fn computed(&mut self, section: Entry<'t>, read: &mut Entries, given: &mut BTreeSet<String>) {
-        let Ok(value) = self.folder.fold(section.value, None) else {
-            given.extend(self.schema.properties.keys().cloned());
-            return;
-        };
-        let (entries, secret) = match value.as_ref().map(Value::unmarked) {
-            None | Some((Value::Null, _)) => return,
-            Some((Value::Map(entries), secret)) => (entries.clone(), secret),
-            Some((other, _)) => {
-                let message = format!(
-                    "must be a map whose keys are known here, not {}",
-                    other.in_words()
-                );
-                self.folder.error(section.value, message);
-                given.extend(self.schema.properties.keys().cloned());
-                return;
-            }
-        };
-        for (name, value) in entries {
-            let schema = self.property(&name, section.value, given);
-            self.keep(&name, value.marked(secret), schema, section.value, read);
-        }
-    }
-
-    fn written(&mut self, entry: Entry<'t>, read: &mut Entries, given: &mut BTreeSet<String>) {
-        self.folder.place.enter(Step::Key(entry.name()));
-        let schema = self.property(entry.name(), entry.key, given);
-        match self.folder.fold(entry.value, schema) {
-            Ok(Some(value)) => {
-                if value == Value::Null {
-                    given.remove(entry.name());
-                }
-                self.keep(entry.name(), value, schema, entry.value, read);
-            }
-            Ok(None) => {
-                given.remove(entry.name());
-            }
-            Err(Reported) => {}
-        }
-        self.folder.place.leave();
-    }
-
-    /// The schema of a property; none if any is taken. That it is unknown is told.
-    fn property(
-        &mut self,
-        name: &str,
-        at: NodeRef<'t>,
-        given: &mut BTreeSet<String>,
-    ) -> Option<&'x PropertySchema> {
-        let schema: &'x TypeSchema = self.schema;
-        let Some(property) = schema.properties.get(name) else {
-            if !schema.any_property {
-                let path = self.folder.place.text();
-                self.folder.reporter.unknown(
-                    at,
-                    path,
-                    "property",
-                    name,
-                    schema.properties.keys().map(String::as_str),
-                );
-            }
-            return None;
-        };
-        if let Some(reason) = &property.refused {
-            self.folder.error(at, reason.clone());
-        }
-        given.insert(name.to_owned());
-        Some(property)
-    }
-
-    fn keep(
-        &mut self,
-        name: &str,
-        value: Value,
-        schema: Option<&PropertySchema>,
-        at: NodeRef<'t>,
-        read: &mut Entries,
-    ) {
-        // Null is as if it were not there.
-        if value == Value::Null {
-            return;
-        }
-        let value = match schema {
-            None => value,
-            Some(schema) => {
-                let mut fitting = Fitting::new(self.patterns);
-                let fitted = fitting.fit(value, schema, false);
-                for misfit in fitting.misfits {
-                    self.tell(misfit, at);
-                }
-                fitted
-            }
-        };
-        read.insert(name.to_owned(), value);
-    }
-
-    /// Tells a misfit, as near to its spot as the text goes: inside of a function's result there is none.
-    fn tell(&mut self, misfit: Misfit, value: NodeRef<'t>) {
-        let mut at = value;
-        for step in &misfit.path {
-            let inner = match step {
-                PathStep::Key(key) => at.get(key),
-                PathStep::Index(index) => at.items().into_iter().flatten().nth(*index),
-            };
-            match inner {
-                Some(inner) => at = inner,
-                None => break,
-            }
-        }
-        let mut path: Place<'_> = self.folder.place.clone();
-        for step in &misfit.path {
-            path.enter(step.as_step());
-        }
-        let (collector, source) = (
-            &mut *self.folder.reporter.collector,
-            self.folder.reporter.source,
-        );
-        match misfit.unknown {
-            Some((word, known)) => {
-                let known = known.iter().map(String::as_str);
-                collector.unknown_word(
-                    source,
-                    at.position(),
-                    path.text(),
-                    misfit.message,
-                    &word,
-                    known,
-                );
-            }
-            None => {
-                collector.error(source, at.position(), path.text(), misfit.message);
-            }
-        }
-    }
 }
