@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anneal_client::{Client, EndpointError, StackName};
 
-use crate::cli::{Common, Form, Patience, Wait};
+use crate::cli::{Common, Form, Patience, Tls, Wait};
 use crate::embedded::{Embedded, Purpose};
 use crate::exit::{Failure, Outcome};
 use crate::tls::Pem;
@@ -44,6 +44,11 @@ impl Call {
         &self.common.namespace
     }
 
+    /// The files of mutual TLS.
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.common.tls
+    }
+
     /// A stack of the namespace.
     pub(crate) fn stack(&self, name: &str) -> StackName {
         StackName::within(self.namespace(), name)
@@ -59,7 +64,7 @@ impl Call {
         if self.names_cluster() {
             return self.to_endpoints(&self.common.endpoints.join(","));
         }
-        match Embedded::open_existing(purpose, self.limit).await? {
+        match Embedded::open_existing(purpose).await? {
             Some(embedded) => self.to_embedded(embedded),
             None => self.to_endpoints(DEFAULT_ENDPOINT),
         }
@@ -70,7 +75,7 @@ impl Call {
         if self.names_cluster() {
             return self.to_endpoints(&self.common.endpoints.join(","));
         }
-        self.to_embedded(Embedded::open_or_make(self.limit).await?)
+        self.to_embedded(Embedded::open_or_make().await?)
     }
 
     /// As [`Call::open`], for a command that changes something: an embedded member is an engine too if the change is

@@ -13,6 +13,7 @@ use crate::call::Call;
 use crate::command::Command;
 use crate::duration;
 use crate::exit::{self, Failure, Outcome};
+use crate::log;
 
 /// Longest one call to a member may take, unless `--timeout` says otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -226,6 +227,9 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Outcome {
+    if !matches!(cli.command, Command::Serve(_)) {
+        log::start_if_asked();
+    }
     let limit = cli.command.call_timeout().or(cli.call_timeout);
     let call = Call::new(cli.common, limit.unwrap_or(CALL_TIMEOUT));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -238,7 +242,8 @@ fn execute(cli: Cli) -> Outcome {
     outcome
 }
 
-fn parse_endpoint(text: &str) -> Result<String, String> {
+/// HOST:PORT of a member.
+pub(crate) fn parse_endpoint(text: &str) -> Result<String, String> {
     let text = text.trim();
     let (host, port) = text
         .rsplit_once(':')

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::call::{Call, Session};
 use crate::cli::{Form, Patience};
 use crate::exit::{Failure, Outcome};
-use crate::interrupt;
+use crate::interrupt::Interrupts;
 use crate::output::progress::Progress;
 use crate::output::{Out, json, table, text};
 use crate::refusal::failure;
@@ -171,13 +171,13 @@ async fn to_end(
         Patience::Limited(limit) => Instant::now() + limit,
         Patience::Committed | Patience::Endless => Instant::now() + FAR,
     };
-    let mut interrupted = std::pin::pin!(interrupt::once());
+    let mut interrupts = Interrupts::listen()?;
     let mut follow = client.follow(change.stack, goal, change.index);
     let end = loop {
         let step = tokio::select! {
             step = follow.next() => step,
             () = sleep_until(deadline) => break End::TimeUp,
-            () = &mut interrupted => break End::Interrupted,
+            () = interrupts.next() => break End::Interrupted,
         };
         match step {
             Ok(Step::Event(event)) => progress.event(&event)?,
@@ -283,6 +283,7 @@ async fn tell_trouble(call: &Call, session: &Session, change: &Change<'_>, end: 
                 _ => "interrupted",
             };
             let what = if session.is_embedded() {
+                crate::output::note("finishing what runs; Ctrl-C ends at once");
                 "the same command goes on where it stopped; what runs now is finished first"
                     .to_string()
             } else {

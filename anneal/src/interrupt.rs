@@ -2,21 +2,32 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ends at the next Ctrl-C or SIGTERM. From the first call on, neither ends the process by itself.
-pub(crate) async fn once() {
-    let (Some(mut interrupt), Some(mut terminate)) = (
-        listen(SignalKind::interrupt()),
-        listen(SignalKind::terminate()),
-    ) else {
-        // Without a handler the signal keeps its default effect: it ends the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+use crate::exit::{Failure, Outcome};
+
+/// Ctrl-C and SIGTERM. While this lives, and after, neither ends the process by itself.
+pub(crate) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-fn listen(kind: SignalKind) -> Option<Signal> {
-    signal(kind).ok()
+impl Interrupts {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Outcome<Self> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::refused(format!("cannot listen for signals: {error}")))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Ends when the next one comes.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

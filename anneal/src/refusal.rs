@@ -26,7 +26,10 @@ pub(crate) fn failure(error: Error) -> Failure {
         Error::Endpoints(error) => Failure::Usage(error.to_string()),
         other => match other.refusal() {
             Some(refusal) => {
-                let message = text::printable(&refusal.message);
+                let message = match refusal.message.as_str() {
+                    "" => format!("the member answered: {}", refusal.code.description()),
+                    words => text::printable(words),
+                };
                 Failure::refused_with(message, advice(&error))
             }
             None => Failure::refused(error.to_string()),

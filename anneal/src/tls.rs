@@ -29,9 +29,7 @@ impl Pem {
                 cert: file(cert)?,
                 key: file(key)?,
             })),
-            _ => Err(Failure::Usage(
-                "mutual TLS needs all three of --tls-ca, --tls-cert and --tls-key".into(),
-            )),
+            _ => Err(incomplete()),
         }
     }
 
@@ -41,6 +39,11 @@ impl Pem {
             .ca_certificate(Certificate::from_pem(self.ca))
             .identity(Identity::from_pem(self.cert, self.key))
     }
+}
+
+/// Some of the files are named, and some are not.
+pub(crate) fn incomplete() -> Failure {
+    Failure::Usage("mutual TLS needs all three of --tls-ca, --tls-cert and --tls-key".into())
 }
 
 fn file(path: &Path) -> Outcome<Vec<u8>> {

@@ -137,7 +137,8 @@ impl From<StackOptions> for v1::StackOptions {
     }
 }
 
-fn parameter(text: &str) -> Result<(String, String), String> {
+/// KEY=VALUE.
+pub(crate) fn parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
         _ => Err("expected KEY=VALUE".into()),

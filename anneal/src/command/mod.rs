@@ -7,6 +7,7 @@ pub(crate) mod down;
 pub(crate) mod engine;
 pub(crate) mod provider;
 pub(crate) mod resource;
+pub(crate) mod serve;
 pub(crate) mod stack;
 pub(crate) mod up;
 pub(crate) mod version;
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Up(up::Up),
     /// Delete a stack, and follow it until it is gone
     Down(down::Down),
+    /// Run a member of a cluster
+    Serve(Box<serve::Serve>),
     /// Work with stacks
     #[command(subcommand)]
     Stack(stack::Stack),
@@ -50,7 +53,7 @@ impl Command {
     /// The limit of one call, if given after the command's name.
     pub(crate) fn call_timeout(&self) -> Option<Duration> {
         match self {
-            Self::Up(_) | Self::Completion(_) | Self::Version(_) => None,
+            Self::Up(_) | Self::Serve(_) | Self::Completion(_) | Self::Version(_) => None,
             Self::Down(down) => down.limit.timeout,
             Self::Stack(stack) => stack.call_timeout(),
             Self::Resource(resource) => resource.call_timeout(),
@@ -65,6 +68,7 @@ impl Command {
         match self {
             Self::Up(up) => up.run(call).await,
             Self::Down(down) => down.run(call).await,
+            Self::Serve(serve) => serve.run(call).await,
             Self::Stack(stack) => stack.run(call).await,
             Self::Resource(resource) => resource.run(call).await,
             Self::Cluster(cluster) => cluster.run(call).await,

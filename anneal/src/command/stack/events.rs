@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::cli::{CallLimit, Form};
 use crate::embedded::Purpose;
 use crate::exit::Outcome;
-use crate::interrupt;
+use crate::interrupt::Interrupts;
 use crate::output::{self, JsonArray, Out, json, table};
 use crate::refusal::failure;
 
@@ -134,11 +134,11 @@ impl Watch {
             let mut watch = client.watch(&stack, from, false);
             let mut out = Out::new();
             let mut heard = false;
-            let mut interrupted = std::pin::pin!(interrupt::once());
+            let mut interrupts = Interrupts::listen()?;
             loop {
                 let next = tokio::select! {
                     next = watch.next() => next,
-                    () = &mut interrupted => break,
+                    () = interrupts.next() => break,
                 };
                 match next {
                     Ok(Some(WatchItem::Event(event))) => {
