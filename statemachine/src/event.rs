@@ -70,8 +70,6 @@ kinds! {
     Stuck = "stuck",
     /// Halted, timed out, or due to be rolled back.
     Halted = "halted",
-    /// An action was given to an engine.
-    Assigned = "assigned",
     /// A resource was created.
     Created = "created",
     /// A resource was updated.

@@ -212,10 +212,10 @@ pub enum Rejection {
         window_ms: u64,
     },
     /// A staged change that is not there, or not whole.
-    #[error("staged change {request} has {present} of {expected} parts")]
+    #[error("staged change {stage} has {present} of {expected} parts")]
     StageIncomplete {
-        /// Its request.
-        request: RequestId,
+        /// Its id.
+        stage: RequestId,
         /// Parts there are.
         present: u32,
         /// Parts there should be.

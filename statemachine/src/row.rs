@@ -177,7 +177,7 @@ pub enum Deadline {
 }
 
 /// A step of an accepted change that is taken in bit by bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pending {
     /// Take in a staged change.
     Switch {
@@ -185,13 +185,13 @@ pub enum Pending {
         stage: RequestId,
         /// The revision that it makes.
         revision: Revision,
-        /// Items before this one are taken in.
-        next: u32,
     },
     /// Desire nothing any more.
     Clear {
         /// The revision that does.
         revision: Revision,
+        /// Resources up to this name are done with.
+        after: Option<Text>,
     },
     /// Forget failures.
     Forgive,
@@ -305,8 +305,10 @@ pub struct AssignmentRow {
     pub lost: bool,
     /// State time of the assignment. Milliseconds.
     pub since_ms: u64,
-    /// What the instance required before.
+    /// What the instance required before; it does again if the assignment is declined.
     pub requires_before: Box<[InstanceId]>,
+    /// What it requires if all goes well. While the action runs, it is both.
+    pub requires_after: Box<[InstanceId]>,
     /// This delete is the instance's first: declining it makes the instance wanted again.
     pub first_delete: bool,
     /// Instances that required this one until its delete-first deletion began.

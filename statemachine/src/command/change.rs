@@ -243,8 +243,8 @@ pub enum Change {
 /// One part of a change too large for one entry. Parts are numbered from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagePart {
-    /// The client's request, which also names the staged change.
-    pub request: RequestId,
+    /// Names the staged change: a fresh id for each attempt at computing it.
+    pub stage: RequestId,
     /// The part's number; the same one again is ignored.
     pub part: u32,
     /// Resources of this part.
@@ -256,9 +256,11 @@ pub struct StagePart {
 /// The last entry of a staged change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitStaged {
+    /// The staged change.
+    pub stage: RequestId,
     /// How many parts there are.
     pub parts: u32,
     /// What is asked: a `Create`, `Update` or `Rollback` whose difference has no resources and no
-    /// removals of its own; `request` names the staged change.
+    /// removals of its own.
     pub change: ChangeStack,
 }

@@ -1,0 +1,172 @@
+//! Carrying on what waits in the state's queues, and the end-of-entry checks of stacks.
+
+use crate::apply::ITEMS_PER_ENTRY;
+use crate::event::EventKind;
+use crate::id::{RequestId, Revision, StackId, Text};
+use crate::outcome::Outcome;
+use crate::row::{Pending, RowKey};
+use crate::turn::Turn;
+
+impl Turn<'_> {
+    pub(crate) fn advance(&mut self) -> Outcome {
+        let mut budget = ITEMS_PER_ENTRY;
+        while budget > 0
+            && let Some(stack) = self.state.queues.first().copied()
+        {
+            budget = self.work_off(stack, budget);
+        }
+        Outcome::Advanced {
+            more: !self.state.queues.is_empty(),
+        }
+    }
+
+    /// Takes in up to `budget` items of what waits for one stack; what is left of the budget.
+    pub(crate) fn work_off(&mut self, id: StackId, mut budget: usize) -> usize {
+        while let Some(pending) = self.state.stack(id).row.queue.first().cloned() {
+            let done = match pending {
+                Pending::Forgive => self.forgive_some(id, &mut budget),
+                Pending::Switch { stage, revision } => {
+                    self.switch_some(id, stage, revision, &mut budget)
+                }
+                Pending::Clear { revision, after } => {
+                    self.clear_some(id, revision, after, &mut budget)
+                }
+            };
+            if !done {
+                return 0;
+            }
+            self.edit_stack(id).queue.remove(0);
+        }
+        self.state.queues.remove(&id);
+        budget
+    }
+
+    fn forgive_some(&mut self, id: StackId, budget: &mut usize) -> bool {
+        let before = self.state.stack(id).troubled.len();
+        let done = self.forgive(id, *budget);
+        *budget -= before - self.state.stack(id).troubled.len();
+        done
+    }
+
+    fn switch_some(
+        &mut self,
+        id: StackId,
+        stage: RequestId,
+        revision: Revision,
+        budget: &mut usize,
+    ) -> bool {
+        while *budget > 0 {
+            let Some(mut item) = self.take_staged(stage) else {
+                return true;
+            };
+            if let Some(desired) = &mut item.desired {
+                desired.revision = revision;
+            }
+            self.desire(id, &item.name, item.desired, revision);
+            *budget -= 1;
+        }
+        !self.state.stages.contains_key(&stage)
+    }
+
+    fn clear_some(
+        &mut self,
+        id: StackId,
+        revision: Revision,
+        after: Option<Text>,
+        budget: &mut usize,
+    ) -> bool {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = after.map_or(Unbounded, Excluded);
+        let names = &self.state.stack(id).names;
+        let next: Vec<Text> = names
+            .range::<Text, _>((from, Unbounded))
+            .take(*budget)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &next {
+            self.desire(id, name, None, revision);
+        }
+        let done = next.len() < *budget;
+        *budget -= next.len();
+        if !done && let Some(Pending::Clear { after, .. }) = self.edit_stack(id).queue.first_mut() {
+            *after = next.last().cloned();
+        }
+        done
+    }
+
+    /// What concerns whole stacks, once everything else has been seen to.
+    pub(crate) fn settle_stacks(&mut self) {
+        for id in self.take_moved() {
+            let Some(stack) = self.state.stacks.get(&id) else {
+                continue;
+            };
+            let settled = stack.settled() && !stack.row.deleting && stack.row.named;
+            if settled && stack.row.settled_revision != stack.row.revision {
+                let row = self.edit_stack(id);
+                row.settled_revision = row.revision;
+            }
+            let stack = self.state.stack(id);
+            let converged = settled && stack.unwanted == 0;
+            let was = stack.converged;
+            self.state.stack_mut(id).converged = converged;
+            if converged {
+                if self.state.stack(id).row.deadline.is_some() {
+                    self.edit_stack(id).deadline = None;
+                }
+                if !was {
+                    self.tell(Some(id), EventKind::Converged, "all is as declared");
+                }
+            }
+            let stack = self.state.stack(id);
+            if (stack.row.deleting || !stack.row.named)
+                && stack.row.queue.is_empty()
+                && stack.names.is_empty()
+            {
+                self.remove_stack(id);
+            }
+        }
+    }
+
+    fn remove_stack(&mut self, id: StackId) {
+        self.tell(Some(id), EventKind::Deleted, "the stack is gone");
+        self.edit_stack(id);
+        let stack = self.state.stacks.remove(&id).expect("the stack exists");
+        if stack.row.named
+            && let Some(names) = self.state.stack_names.get_mut(&stack.row.namespace)
+        {
+            names.remove(&stack.row.name);
+            if names.is_empty() {
+                self.state.stack_names.remove(&stack.row.namespace);
+            }
+        }
+        for blob in [stack.row.head, stack.row.parameters].into_iter().flatten() {
+            self.drop_blob(blob);
+        }
+        for (revision, past) in stack.past {
+            self.drop_past(id, revision, past);
+        }
+        assert!(
+            stack.ready.is_empty() && stack.later.is_empty(),
+            "an empty stack has no work"
+        );
+    }
+
+    /// Drops what is kept of one change.
+    pub(crate) fn drop_past(
+        &mut self,
+        id: StackId,
+        revision: Revision,
+        past: crate::state::stack::Past,
+    ) {
+        for blob in [past.row.head, past.row.parameters].into_iter().flatten() {
+            self.drop_blob(blob);
+        }
+        for (name, before) in past.items {
+            if let Some(before) = before {
+                self.drop_desired(&before);
+            }
+            self.remove(RowKey::Past(id, revision, name));
+        }
+        self.remove(RowKey::Revision(id, revision));
+    }
+}

@@ -1,0 +1,180 @@
+//! Changing a stack: create, update, patch, rollback, delete, pause, resume, cancel. A new revision
+//! never waits for an old one.
+
+mod check;
+mod revise;
+
+use crate::command::{Change, ChangeStack, Difference};
+use crate::event::EventKind;
+use crate::id::{Revision, StackId, Text};
+use crate::outcome::{Outcome, Rejection, StackAnswer};
+use crate::row::Pending;
+use crate::turn::Turn;
+
+/// How a revision came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A person's declaration.
+    Declared,
+    /// Back to an earlier revision; automatically, if set.
+    Rollback(Revision, bool),
+}
+
+impl Turn<'_> {
+    pub(crate) fn change_stack(&mut self, change: ChangeStack) -> Outcome {
+        let ChangeStack {
+            request,
+            namespace,
+            name,
+            change,
+        } = change;
+        if let Change::Create { difference } = change {
+            return match self.check_create(&namespace, &name, &difference) {
+                Ok(()) => self.create(namespace, name, difference),
+                Err(rejection) => Outcome::Rejected(rejection),
+            };
+        }
+        let Some(id) = self.state.stack_named(&namespace, &name) else {
+            return Outcome::Rejected(Rejection::StackNotFound { name });
+        };
+        let answer = match change {
+            Change::Create { .. } => unreachable!("creates were dealt with above"),
+            Change::Update { base, difference } => {
+                self.update(id, request, base, difference, Cause::Declared)
+            }
+            Change::Rollback {
+                base,
+                to,
+                difference,
+                failed,
+            } => self.roll_back(id, request, base, to, difference, failed),
+            Change::Delete => self.delete_stack(id),
+            Change::Pause => Ok(self.pause(id, false)),
+            Change::Resume => Ok(self.resume(id)),
+            Change::Cancel => Ok(self.pause(id, true)),
+        };
+        match answer {
+            Ok(unchanged) => self.answer(id, unchanged),
+            Err(rejection) => Outcome::Rejected(rejection),
+        }
+    }
+
+    pub(crate) fn answer(&self, id: StackId, unchanged: bool) -> Outcome {
+        Outcome::Stack(StackAnswer {
+            stack: id,
+            revision: self.state.stack(id).row.revision,
+            unchanged,
+        })
+    }
+
+    fn create(&mut self, namespace: Text, name: Text, difference: Difference) -> Outcome {
+        let id = self.add_stack(namespace, name);
+        let revision = self.revise(id, &difference, Cause::Declared);
+        self.take_difference(id, revision, &difference);
+        self.answer(id, false)
+    }
+
+    fn update(
+        &mut self,
+        id: StackId,
+        request: crate::id::RequestId,
+        base: Revision,
+        difference: Difference,
+        cause: Cause,
+    ) -> Result<bool, Rejection> {
+        self.check_base(id, base)?;
+        if difference == Difference::default()
+            && cause == Cause::Declared
+            && !self.state.stack(id).row.deleting
+        {
+            self.take_unchanged(id);
+            return Ok(true);
+        }
+        self.check_difference(id, &difference)?;
+        let waits = !self.state.stack(id).row.queue.is_empty();
+        let revision = self.revise(id, &difference, cause);
+        if waits {
+            self.stage_difference(id, request, revision, &difference);
+        } else {
+            self.take_difference(id, revision, &difference);
+        }
+        Ok(false)
+    }
+
+    /// An unchanged declaration forgets failures. It is no new revision, so a pause stays.
+    fn take_unchanged(&mut self, id: StackId) {
+        self.tell(Some(id), EventKind::Unchanged, "declared again, unchanged");
+        self.clear_failures(id);
+        self.start_timeout(id);
+        if self.state.stack(id).row.paused {
+            self.hold_timeout(id);
+        }
+    }
+
+    fn roll_back(
+        &mut self,
+        id: StackId,
+        request: crate::id::RequestId,
+        base: Revision,
+        to: Revision,
+        difference: Difference,
+        failed: Option<Revision>,
+    ) -> Result<bool, Rejection> {
+        self.check_rollback(id, to, failed)?;
+        self.update(
+            id,
+            request,
+            base,
+            difference,
+            Cause::Rollback(to, failed.is_some()),
+        )
+    }
+
+    fn delete_stack(&mut self, id: StackId) -> Result<bool, Rejection> {
+        self.check_delete(id)?;
+        if self.state.stack(id).row.deleting {
+            self.take_unchanged(id);
+            return Ok(true);
+        }
+        let revision = self.revise(id, &Difference::default(), Cause::Declared);
+        let row = self.edit_stack(id);
+        row.deleting = true;
+        row.queue.push(Pending::Clear {
+            revision,
+            after: None,
+        });
+        self.state.queues.insert(id);
+        self.tell(Some(id), EventKind::Deleting, "everything is to go");
+        self.work_off(id, super::ITEMS_PER_ENTRY);
+        Ok(false)
+    }
+
+    fn pause(&mut self, id: StackId, cancel: bool) -> bool {
+        let row = self.edit_stack(id);
+        let unchanged = row.paused && (row.cancelling || !cancel);
+        row.paused = true;
+        row.cancelling |= cancel;
+        self.hold_timeout(id);
+        if !unchanged {
+            let kind = if cancel {
+                EventKind::Cancelled
+            } else {
+                EventKind::Paused
+            };
+            self.tell(Some(id), kind, "nothing new starts");
+        }
+        unchanged
+    }
+
+    fn resume(&mut self, id: StackId) -> bool {
+        let row = self.edit_stack(id);
+        let unchanged = !row.paused;
+        row.paused = false;
+        row.cancelling = false;
+        self.resume_timeout(id);
+        if !unchanged {
+            self.tell(Some(id), EventKind::Resumed, "it goes on");
+        }
+        unchanged
+    }
+}

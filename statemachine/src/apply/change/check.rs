@@ -1,0 +1,218 @@
+//! What is refused at submission. Knows nothing of what an accepted change does.
+
+use crate::command::{Difference, SetResource};
+use crate::id::{ResourceId, Revision, StackId, Text};
+use crate::outcome::Rejection;
+use crate::row::Stop;
+use crate::state::State;
+use crate::turn::Turn;
+use std::collections::BTreeSet;
+
+impl Turn<'_> {
+    pub(crate) fn check_create(
+        &self,
+        namespace: &Text,
+        name: &Text,
+        difference: &Difference,
+    ) -> Result<(), Rejection> {
+        if self.state.stack_named(namespace, name).is_some() {
+            return Err(Rejection::AlreadyExists { name: name.clone() });
+        }
+        self.check_size(difference.set.len() as u64)?;
+        check_names(difference)?;
+        let mut earlier = BTreeSet::new();
+        for item in &difference.set {
+            check_item(item, |required| earlier.contains(required))?;
+            note(&mut earlier, item);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_base(&self, id: StackId, base: Revision) -> Result<(), Rejection> {
+        let current = self.state.stack(id).row.revision;
+        match current == base {
+            true => Ok(()),
+            false => Err(Rejection::BaseMoved { current }),
+        }
+    }
+
+    pub(crate) fn check_rollback(
+        &self,
+        id: StackId,
+        to: Revision,
+        failed: Option<Revision>,
+    ) -> Result<(), Rejection> {
+        let row = &self.state.stack(id).row;
+        if let Some(failed) = failed
+            && (row.revision != failed || row.stop != Some(Stop::RollbackDue))
+        {
+            return Err(Rejection::RollbackNotDue(failed));
+        }
+        match to <= row.revision {
+            true => Ok(()),
+            false => Err(Rejection::RevisionNotFound(to)),
+        }
+    }
+
+    /// A difference that comes while another is still being taken in can't be checked against what is
+    /// not there yet; who names nothing then waits, and says so.
+    pub(crate) fn check_difference(
+        &self,
+        id: StackId,
+        difference: &Difference,
+    ) -> Result<(), Rejection> {
+        let stack = self.state.stack(id);
+        check_names(difference)?;
+        let new = difference
+            .set
+            .iter()
+            .filter(|item| !stack.names.contains_key(&item.name));
+        self.check_size(stack.desired + new.count() as u64)?;
+        for name in &difference.remove {
+            self.check_removal(id, name)?;
+        }
+        for item in &difference.set {
+            self.check_kept(id, item)?;
+        }
+        if !stack.row.queue.is_empty() {
+            return Ok(());
+        }
+        self.check_references(id, difference)
+    }
+
+    fn check_references(&self, id: StackId, difference: &Difference) -> Result<(), Rejection> {
+        let stack = self.state.stack(id);
+        let mut gone: BTreeSet<&Text> = difference.remove.iter().collect();
+        gone.extend(
+            difference
+                .set
+                .iter()
+                .filter(|item| item.definition.is_none())
+                .map(|item| &item.name),
+        );
+        let set: BTreeSet<&Text> = difference.set.iter().map(|item| &item.name).collect();
+        let mut earlier = BTreeSet::new();
+        for item in &difference.set {
+            check_item(item, |required| {
+                earlier.contains(required)
+                    || (!gone.contains(required)
+                        && is_desired(self.state, stack.names.get(required)))
+            })?;
+            note(&mut earlier, item);
+        }
+        for name in gone {
+            let Some(resource) = stack.names.get(name) else {
+                continue;
+            };
+            for dependent in self.state.dependents_of(*resource) {
+                let dependent = &self.state.resource(dependent).row.name;
+                if !set.contains(dependent) && !difference.remove.contains(dependent) {
+                    return Err(Rejection::DanglingReference {
+                        resource: dependent.clone(),
+                        requires: name.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_size(&self, count: u64) -> Result<(), Rejection> {
+        let limit = self.state.cluster.settings.max_resources;
+        match count <= limit {
+            true => Ok(()),
+            false => Err(Rejection::TooManyResources { count, limit }),
+        }
+    }
+
+    /// What is protected is not removed.
+    pub(crate) fn check_removal(&self, id: StackId, name: &Text) -> Result<(), Rejection> {
+        let stack = self.state.stack(id);
+        let protected = stack
+            .names
+            .get(name)
+            .is_some_and(|resource| stack.protected.contains(resource));
+        match protected {
+            true => Err(Rejection::ResourceProtected { name: name.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// What is protected is neither switched off nor given another type, which would replace it.
+    pub(crate) fn check_kept(&self, id: StackId, item: &SetResource) -> Result<(), Rejection> {
+        let present = self.state.stack(id).names.get(&item.name);
+        let type_before = present
+            .and_then(|resource| self.state.resource(*resource).definition())
+            .map(|definition| &self.state.catalogue.definition(definition).type_name);
+        let type_after = item
+            .definition
+            .as_ref()
+            .map(|definition| &definition.type_name);
+        match type_before == type_after {
+            true => Ok(()),
+            false => self.check_removal(id, &item.name),
+        }
+    }
+
+    pub(crate) fn check_delete(&self, id: StackId) -> Result<(), Rejection> {
+        let stack = self.state.stack(id);
+        if stack.row.options.protect {
+            let name = stack.row.name.clone();
+            return Err(Rejection::StackProtected { name });
+        }
+        match stack.protected.first() {
+            Some(resource) => {
+                let name = self.state.resource(*resource).row.name.clone();
+                Err(Rejection::ResourceProtected { name })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_names(difference: &Difference) -> Result<(), Rejection> {
+    let mut names = BTreeSet::new();
+    let all = difference
+        .set
+        .iter()
+        .map(|item| &item.name)
+        .chain(&difference.remove);
+    for name in all {
+        if !names.insert(name) {
+            return Err(Rejection::DuplicateResource { name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Everything that an item names must be there.
+pub(crate) fn check_item(
+    item: &SetResource,
+    there: impl Fn(&Text) -> bool,
+) -> Result<(), Rejection> {
+    let Some(definition) = &item.definition else {
+        return Ok(());
+    };
+    let referred = definition
+        .references
+        .iter()
+        .map(|reference| &reference.resource);
+    let mut named = definition.depends_on.iter().chain(referred);
+    match named.find(|required| **required == item.name || !there(required)) {
+        Some(required) => Err(Rejection::DanglingReference {
+            resource: item.name.clone(),
+            requires: required.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn note<'d>(earlier: &mut BTreeSet<&'d Text>, item: &'d SetResource) {
+    if item.definition.is_some() {
+        earlier.insert(&item.name);
+    }
+}
+
+fn is_desired(state: &State, id: Option<&ResourceId>) -> bool {
+    id.is_some_and(|id| state.resource(*id).definition().is_some())
+}

@@ -1,0 +1,119 @@
+//! Actions that went well.
+
+use crate::command::{Done, ErrorClass};
+use crate::digest::fingerprint;
+use crate::event::EventKind;
+use crate::id::{InstanceId, Subject};
+use crate::row::{Action, AssignmentRow, AttributeRow, Observed, Output, RowKey, RowValue};
+use crate::rules::failure::Count;
+use crate::turn::Turn;
+
+impl Turn<'_> {
+    pub(super) fn made(&mut self, id: InstanceId, assignment: &AssignmentRow, done: Done) {
+        if self.id_is_taken(id, &done) {
+            return;
+        }
+        let known = self.state.instance(id).row.physical_id.clone();
+        let references = &self
+            .state
+            .catalogue
+            .definition(assignment.definition)
+            .references;
+        let made_to_match = fingerprint(assignment.definition, references, &done.inputs);
+        let unhealthy = done.unhealthy;
+        self.edit(id, |row| {
+            row.assignment = None;
+            row.effect = None;
+            row.definition = assignment.definition;
+            row.fingerprint = Some(made_to_match);
+            row.drift = None;
+        });
+        self.is_there(id, done);
+        if let Some(known) = known
+            && assignment.action == Action::Create
+            && self.state.instance(id).row.physical_id.as_ref() != Some(&known)
+        {
+            // An earlier attempt had made another one.
+            self.add_find(id, known, true);
+        }
+        self.set_requires(id, assignment.requires_after.clone());
+        self.count_drift(id, false);
+        let owner = self.state.instance(id).row.resource;
+        let kind = match assignment.action {
+            Action::Create => EventKind::Created,
+            _ => EventKind::Updated,
+        };
+        if unhealthy {
+            let message = "it is there, but not well".into();
+            let failure = Count::new(ErrorClass::Transient, message);
+            self.count_failure(Subject::Resource(owner), failure);
+        } else {
+            self.tell_instance(id, kind, "done");
+            self.clear_trouble(Subject::Resource(owner));
+        }
+        self.clear_trouble(Subject::Instance(id));
+    }
+
+    /// One whose id another holds is forgotten, not deleted. True: it was.
+    pub(super) fn id_is_taken(&mut self, id: InstanceId, done: &Done) -> bool {
+        let Some(physical_id) = &done.physical_id else {
+            return false;
+        };
+        let Some(holder) = self.other_holder(id, physical_id) else {
+            return false;
+        };
+        let owner = self.state.instance(id).row.resource;
+        let wanted = self.state.wanted(id);
+        let message = format!("its id {physical_id} is held by instance {holder}");
+        self.tell_instance(id, EventKind::Forgotten, message.clone());
+        self.forget(id);
+        if wanted {
+            self.conflict(owner, Some(holder), message.into());
+        }
+        true
+    }
+
+    /// Something is there: its id and everything that it offers.
+    pub(super) fn is_there(&mut self, id: InstanceId, done: Done) {
+        let outputs: Box<[Output]> = done
+            .values
+            .iter()
+            .map(|value| Output {
+                name: value.name.clone(),
+                digest: value.digest,
+            })
+            .collect();
+        let before = self.state.instance(id).row.outputs.clone();
+        let gone = before
+            .iter()
+            .filter(|old| !outputs.iter().any(|new| new.name == old.name));
+        for output in gone {
+            self.remove(RowKey::Attribute(id, output.name.clone()));
+        }
+        for value in done.values {
+            let row = AttributeRow {
+                digest: value.digest,
+                bytes: value.bytes,
+                sensitive: value.sensitive,
+            };
+            self.put(RowKey::Attribute(id, value.name), RowValue::Attribute(row));
+        }
+        if let Some(private) = done.private {
+            self.put(RowKey::Private(id), RowValue::Private(private));
+        }
+        if let Some(properties) = done.properties {
+            self.put(RowKey::Properties(id), RowValue::Properties(properties));
+        }
+        let known = self.state.instance(id).row.physical_id.clone();
+        if done.physical_id.is_some() && known != done.physical_id {
+            self.set_physical_id(id, done.physical_id);
+        }
+        let healthy = !done.unhealthy;
+        self.edit(id, |row| {
+            row.outputs = outputs;
+            row.observed = Observed::Present { healthy };
+            row.seen_present = true;
+            row.on_hold = false;
+        });
+    }
+}

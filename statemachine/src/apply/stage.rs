@@ -1,0 +1,257 @@
+//! Staged changes: parts do the heavy work as they arrive, one last entry switches, all or nothing.
+
+use crate::apply::ITEMS_PER_ENTRY;
+use crate::apply::change::Cause;
+use crate::command::{Change, CommitStaged, Difference, SetResource, StagePart};
+use crate::id::{RequestId, Revision, StackId, Text};
+use crate::outcome::{Outcome, Rejection};
+use crate::row::{DesiredRow, Pending, RowKey, RowValue, StageRow, StagedRow};
+use crate::state::Stage;
+use crate::turn::Turn;
+use std::collections::BTreeMap;
+
+impl Turn<'_> {
+    pub(crate) fn stage_part(&mut self, part: StagePart) -> Outcome {
+        let present = self
+            .state
+            .stages
+            .get(&part.stage)
+            .map_or(0, |stage| stage.row.parts);
+        if part.part < present {
+            return Outcome::Staged { parts: present };
+        }
+        let incomplete = Rejection::StageIncomplete {
+            stage: part.stage,
+            present,
+            expected: part.part,
+        };
+        if part.part > present {
+            return Outcome::Rejected(incomplete);
+        }
+        let stage = self.state.stages.get(&part.stage);
+        let committed = stage.is_some_and(|stage| stage.row.expires_ms.is_none());
+        if committed {
+            return Outcome::Rejected(incomplete);
+        }
+        if let Some(name) = repeated(stage, &part) {
+            return Outcome::Rejected(Rejection::DuplicateResource { name });
+        }
+        let items = stage.map_or(0, |stage| u64::from(stage.row.items));
+        if let Err(rejection) = self.check_size(items + part.set.len() as u64) {
+            return Outcome::Rejected(rejection);
+        }
+        self.stage_items(part.stage, &part.set, &part.remove);
+        Outcome::Staged { parts: present + 1 }
+    }
+
+    /// Adds a part to a staged change.
+    pub(crate) fn stage_items(&mut self, id: RequestId, set: &[SetResource], remove: &[Text]) {
+        for item in set {
+            let desired = self.take_item(item, Revision(0));
+            self.stage_item(id, item.name.clone(), Some(desired));
+        }
+        for name in remove {
+            self.stage_item(id, name.clone(), None);
+        }
+        let now_ms = self.stamp.state_ms;
+        let lifetime_ms = self.state.cluster.settings.stage_lifetime_ms;
+        let stage = self.stage_entry(id);
+        stage.row.parts += 1;
+        stage.row.expires_ms = Some(now_ms.saturating_add(lifetime_ms));
+        self.touch_stage(id);
+    }
+
+    fn stage_item(&mut self, id: RequestId, name: Text, desired: Option<DesiredRow>) {
+        let stage = self.stage_entry(id);
+        let position = stage.row.items;
+        stage.row.items += 1;
+        let row = Box::new(StagedRow { name, desired });
+        stage.names.insert(row.name.clone(), position);
+        stage.items.insert(position, row.clone());
+        self.put(RowKey::Staged(id, position), RowValue::Staged(row));
+    }
+
+    fn stage_entry(&mut self, id: RequestId) -> &mut Stage {
+        self.state.stages.entry(id).or_insert_with(|| Stage {
+            row: StageRow {
+                parts: 0,
+                items: 0,
+                expires_ms: None,
+            },
+            items: BTreeMap::new(),
+            names: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn commit_staged(&mut self, commit: CommitStaged) -> Outcome {
+        let CommitStaged {
+            stage,
+            parts,
+            change,
+        } = commit;
+        let present = self
+            .state
+            .stages
+            .get(&stage)
+            .filter(|stage| stage.row.expires_ms.is_some());
+        let present = present.map_or(0, |stage| stage.row.parts);
+        if present != parts || parts == 0 {
+            return Outcome::Rejected(Rejection::StageIncomplete {
+                stage,
+                present,
+                expected: parts,
+            });
+        }
+        let id = self.state.stack_named(&change.namespace, &change.name);
+        let name = change.name.clone();
+        let checked = match (id, change.change) {
+            (None, Change::Create { difference }) => {
+                self.check_commit(None, stage, difference, Cause::Declared)
+            }
+            (Some(_), Change::Create { .. }) => Err(Rejection::AlreadyExists { name }),
+            (None, _) => Err(Rejection::StackNotFound { name }),
+            (Some(id), Change::Update { base, difference }) => self
+                .check_base(id, base)
+                .and_then(|()| self.check_commit(Some(id), stage, difference, Cause::Declared)),
+            (
+                Some(id),
+                Change::Rollback {
+                    base,
+                    to,
+                    difference,
+                    failed,
+                },
+            ) => self
+                .check_base(id, base)
+                .and_then(|()| self.check_rollback(id, to, failed))
+                .and_then(|()| {
+                    self.check_commit(
+                        Some(id),
+                        stage,
+                        difference,
+                        Cause::Rollback(to, failed.is_some()),
+                    )
+                }),
+            _ => Err(Rejection::NotACommit),
+        };
+        match checked {
+            Ok((difference, cause)) => {
+                let id = id.unwrap_or_else(|| self.add_stack(change.namespace, change.name));
+                let revision = self.revise(id, &difference, cause);
+                self.commit_stage(id, stage, revision);
+                self.work_off(id, ITEMS_PER_ENTRY);
+                self.answer(id, false)
+            }
+            Err(rejection) => {
+                self.drop_stage_later(stage);
+                Outcome::Rejected(rejection)
+            }
+        }
+    }
+
+    fn check_commit(
+        &self,
+        id: Option<StackId>,
+        stage: RequestId,
+        difference: Difference,
+        cause: Cause,
+    ) -> Result<(Difference, Cause), Rejection> {
+        if !difference.set.is_empty() || !difference.remove.is_empty() {
+            return Err(Rejection::NotACommit);
+        }
+        if let Some(id) = id {
+            self.check_staged(id, &self.state.stages[&stage])?;
+        }
+        Ok((difference, cause))
+    }
+
+    /// Only what is protected is looked up, and counts only where they may be exceeded: a commit must
+    /// not cost what its parts did.
+    fn check_staged(&self, id: StackId, stage: &Stage) -> Result<(), Rejection> {
+        let stack = self.state.stack(id);
+        let limit = self.state.cluster.settings.max_resources;
+        if stack.desired + u64::from(stage.row.items) > limit {
+            let added = stage.items.values().filter(|item| item.desired.is_some());
+            let new = added
+                .filter(|item| !stack.names.contains_key(&item.name))
+                .count();
+            self.check_size(stack.desired + new as u64)?;
+        }
+        for resource in &stack.protected {
+            let resource = self.state.resource(*resource);
+            let Some(position) = stage.names.get(&resource.row.name) else {
+                continue;
+            };
+            let type_of = |definition| &self.state.catalogue.definition(definition).type_name;
+            let after = stage.items[position]
+                .desired
+                .as_ref()
+                .and_then(|desired| desired.definition);
+            if after.map(type_of) != resource.definition().map(type_of) {
+                let name = resource.row.name.clone();
+                return Err(Rejection::ResourceProtected { name });
+            }
+        }
+        Ok(())
+    }
+
+    /// The staged change is a revision from now on, and is taken in when its turn comes.
+    pub(crate) fn commit_stage(&mut self, id: StackId, stage: RequestId, revision: Revision) {
+        self.stage_entry(stage).row.expires_ms = None;
+        self.touch_stage(stage);
+        self.edit_stack(id)
+            .queue
+            .push(Pending::Switch { stage, revision });
+        self.state.queues.insert(id);
+    }
+
+    /// The staged change is of no use any more.
+    fn drop_stage_later(&mut self, id: RequestId) {
+        self.stage_entry(id).row.expires_ms = Some(0);
+        self.touch_stage(id);
+    }
+
+    /// Drops up to `budget` items of a staged change that nobody commits.
+    pub(crate) fn drop_staged(&mut self, id: RequestId, budget: usize) {
+        for _ in 0..budget {
+            match self.take_staged(id) {
+                Some(StagedRow {
+                    desired: Some(desired),
+                    ..
+                }) => self.drop_desired(&desired),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Takes the next item out of a staged change; after the last one, the staged change is gone.
+    pub(crate) fn take_staged(&mut self, id: RequestId) -> Option<StagedRow> {
+        self.touch_stage(id);
+        let stage = self.state.stages.get_mut(&id)?;
+        if stage.items.is_empty() {
+            self.state.stages.remove(&id);
+            return None;
+        }
+        let (position, item) = stage.items.pop_first().expect("it is not empty");
+        stage.names.remove(&item.name);
+        let left = stage.items.is_empty();
+        self.remove(RowKey::Staged(id, position));
+        if left {
+            self.state.stages.remove(&id);
+        }
+        Some(*item)
+    }
+}
+
+/// A name that a part repeats, or that an earlier part has given.
+fn repeated(stage: Option<&Stage>, part: &StagePart) -> Option<Text> {
+    let mut names = std::collections::BTreeSet::new();
+    let all = part.set.iter().map(|item| &item.name).chain(&part.remove);
+    for name in all {
+        if !names.insert(name) || stage.is_some_and(|stage| stage.names.contains_key(name)) {
+            return Some(name.clone());
+        }
+    }
+    None
+}

@@ -1,0 +1,215 @@
+//! What the dispatcher may read without scanning: each piece of work in its stack's lists, and each
+//! resource in its stack's counts. Knows nothing of who reads them.
+
+use crate::id::{InstanceId, ResourceId, StackId, Text};
+use crate::outcome::WaitReason;
+use crate::row::Action;
+use crate::rules::Standing;
+use crate::rules::look::look_standing;
+use crate::rules::make::make_standing;
+use crate::rules::placement::{instance_host, required_host};
+use crate::rules::unmake::delete_standing;
+use crate::state::resource::Job;
+use crate::state::{Slot, State};
+use crate::turn::Turn;
+use crate::view::{Phase, Work};
+
+impl Turn<'_> {
+    /// Lists what can be done for the resource and its instances.
+    pub(crate) fn place_work(&mut self, id: ResourceId) {
+        for instance in self.state.instances_of(id) {
+            let unwanted = !self.state.wanted(instance);
+            self.count_unwanted(instance, unwanted);
+            self.place_instance(instance);
+        }
+        let standing = make_standing(self.state, id, |_| false);
+        let slot = self.slot_of_make(id, &standing);
+        let resource = self.state.resource_mut(id);
+        let before = std::mem::replace(&mut resource.slot, slot);
+        let stack = resource.row.stack;
+        self.move_slot(stack, before, slot, |_| Work::Make(id));
+    }
+
+    fn place_instance(&mut self, id: InstanceId) {
+        let look = look_standing(self.state, id);
+        let standing = match look {
+            Standing::Nothing => delete_standing(self.state, id, |_| false),
+            other => other,
+        };
+        let slot = self.slot_of_instance(id, &standing);
+        self.set_instance_slot(id, slot);
+    }
+
+    pub(crate) fn clear_slot_of_instance(&mut self, id: InstanceId) {
+        self.set_instance_slot(id, Slot::None);
+    }
+
+    fn set_instance_slot(&mut self, id: InstanceId, slot: Slot) {
+        let instance = self.state.instance_mut(id);
+        let before = std::mem::replace(&mut instance.slot, slot);
+        if before == slot {
+            return;
+        }
+        let (owner, requires) = (instance.row.resource, instance.row.requires.clone());
+        let stack = self.state.resource(owner).row.stack;
+        self.move_slot(stack, before, slot, |job| match job {
+            Job::Look => Work::Look(id),
+            _ => Work::Delete(id),
+        });
+        if (before == Slot::None) == (slot == Slot::None) {
+            return;
+        }
+        for required in requires {
+            if let Some(instance) = self.state.instances.get(&required)
+                && instance.row.goes_first()
+            {
+                let owner = instance.row.resource;
+                self.enqueue(owner);
+            }
+        }
+    }
+
+    fn slot_of_make(&mut self, id: ResourceId, standing: &Standing) -> Slot {
+        let resource = self.state.resource(id);
+        let Some(definition) = resource.definition() else {
+            return Slot::None;
+        };
+        match standing {
+            Standing::Now(_) => {
+                let stack = resource.row.stack;
+                let type_name = self
+                    .state
+                    .catalogue
+                    .definition(definition)
+                    .type_name
+                    .clone();
+                let host = required_host(self.state, id).ok().flatten();
+                self.ready(stack, Job::Make, &type_name, host.as_ref())
+            }
+            Standing::Later(_, from_ms, _) => Slot::Later(Job::Make, *from_ms),
+            Standing::Waits(_) | Standing::Nothing => Slot::None,
+        }
+    }
+
+    fn slot_of_instance(&mut self, id: InstanceId, standing: &Standing) -> Slot {
+        let job = |action: &Action| match action {
+            Action::Look => Job::Look,
+            _ => Job::Delete,
+        };
+        match standing {
+            Standing::Now(action) => {
+                let row = &self.state.instance(id).row;
+                let stack = self.state.resource(row.resource).row.stack;
+                let type_name = self
+                    .state
+                    .catalogue
+                    .definition(row.definition)
+                    .type_name
+                    .clone();
+                let host = instance_host(self.state, id);
+                self.ready(stack, job(action), &type_name, host.as_ref())
+            }
+            Standing::Later(action, from_ms, _) => Slot::Later(job(action), *from_ms),
+            Standing::Waits(_) | Standing::Nothing => Slot::None,
+        }
+    }
+
+    fn ready(&mut self, stack: StackId, job: Job, type_name: &Text, host: Option<&Text>) -> Slot {
+        Slot::Ready(job, self.state.stack_mut(stack).lane(type_name, host))
+    }
+
+    fn move_slot(&mut self, stack: StackId, before: Slot, after: Slot, work: impl Fn(Job) -> Work) {
+        if before == after {
+            return;
+        }
+        let lists = self.state.stack_mut(stack);
+        match before {
+            Slot::None => {}
+            Slot::Ready(job, lane) => {
+                lists.ready.remove(&work(job));
+                lists.lanes[lane as usize].count -= 1;
+            }
+            Slot::Later(job, from_ms) => {
+                lists.later.remove(&(from_ms, work(job)));
+            }
+        }
+        match after {
+            Slot::None => {}
+            Slot::Ready(job, lane) => {
+                lists.ready.insert(work(job), lane);
+                lists.lanes[lane as usize].count += 1;
+            }
+            Slot::Later(job, from_ms) => {
+                lists.later.insert((from_ms, work(job)));
+            }
+        }
+        match lists.ready.is_empty() && lists.later.is_empty() {
+            true => self.state.active.remove(&stack),
+            false => self.state.active.insert(stack),
+        };
+        self.stack_moved(stack);
+    }
+
+    /// Keeps the stack's counts per phase.
+    pub(crate) fn count_phase(&mut self, id: ResourceId) {
+        let phase = phase_of(self.state, id);
+        let resource = self.state.resource_mut(id);
+        let before = std::mem::replace(&mut resource.phase, phase);
+        if before == phase {
+            return;
+        }
+        let stack = resource.row.stack;
+        let counts = &mut self.state.stack_mut(stack).counts;
+        if let Some(before) = before {
+            *counts.of_mut(before) -= 1;
+        }
+        if let Some(phase) = phase {
+            *counts.of_mut(phase) += 1;
+        }
+        self.stack_moved(stack);
+    }
+}
+
+/// The phase that the resource is counted in.
+pub(crate) fn phase_of(state: &State, id: ResourceId) -> Option<Phase> {
+    let resource = state.resource(id);
+    let current = resource.current.map(|current| state.instance(current));
+    if resource.definition().is_none() {
+        let something = current.is_some() || resource.has_deposed();
+        return something.then_some(Phase::Unwanted);
+    }
+    if resource.settled {
+        return Some(Phase::Settled);
+    }
+    let ready = |slot: Slot| matches!(slot, Slot::Ready(..));
+    if let Some(current) = current {
+        if current.row.flight().is_some() {
+            return Some(Phase::InFlight);
+        }
+        if ready(current.slot) {
+            return Some(Phase::Ready);
+        }
+        if current.row.is_unknown() && (current.row.on_hold || !current.row.traits.can_look) {
+            return Some(Phase::OnHold);
+        }
+        if current
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.failed)
+        {
+            return Some(Phase::Failed);
+        }
+    }
+    if ready(resource.slot) {
+        return Some(Phase::Ready);
+    }
+    let failed = matches!(
+        make_standing(state, id, |_| true),
+        Standing::Waits(WaitReason::Failed { .. } | WaitReason::HostsDiffer(..))
+    );
+    Some(if failed {
+        Phase::Failed
+    } else {
+        Phase::Waiting
+    })
+}

@@ -1,0 +1,121 @@
+//! Content-addressed definitions and blobs: what memory keeps of them, and how many refer to each.
+//! Knows nothing of what they mean. Counts follow from the rows that refer.
+
+use crate::command::Reference;
+use crate::digest::Digest;
+use crate::id::Text;
+use std::collections::BTreeMap;
+
+/// What memory keeps of a definition; its body is a row only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) type_name: Text,
+    pub(crate) references: Box<[Reference]>,
+    count: u32,
+}
+
+/// Definitions and blobs by digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Catalogue {
+    definitions: BTreeMap<Digest, Known>,
+    blobs: BTreeMap<Digest, u32>,
+}
+
+impl Catalogue {
+    /// The type and references of a definition that something refers to.
+    pub(crate) fn definition(&self, digest: Digest) -> &Known {
+        self.definitions
+            .get(&digest)
+            .expect("a definition that is referred to is kept")
+    }
+
+    /// The same, if known.
+    pub(crate) fn find(&self, digest: Digest) -> Option<&Known> {
+        self.definitions.get(&digest)
+    }
+
+    /// Makes a definition known, with nothing referring to it yet. False: it was known.
+    pub(crate) fn add_definition(
+        &mut self,
+        digest: Digest,
+        type_name: &Text,
+        references: &[Reference],
+    ) -> bool {
+        if self.definitions.contains_key(&digest) {
+            return false;
+        }
+        let known = Known {
+            type_name: type_name.clone(),
+            references: references.into(),
+            count: 0,
+        };
+        self.definitions.insert(digest, known);
+        true
+    }
+
+    /// Makes a blob known, with nothing referring to it yet. False: it was known.
+    pub(crate) fn add_blob(&mut self, digest: Digest) -> bool {
+        let new = !self.blobs.contains_key(&digest);
+        self.blobs.entry(digest).or_default();
+        new
+    }
+
+    pub(crate) fn has_blob(&self, digest: Digest) -> bool {
+        self.blobs.contains_key(&digest)
+    }
+
+    pub(crate) fn hold_definition(&mut self, digest: Digest) {
+        self.definitions
+            .get_mut(&digest)
+            .expect("only a known definition is referred to")
+            .count += 1;
+    }
+
+    pub(crate) fn hold_blob(&mut self, digest: Digest) {
+        *self
+            .blobs
+            .get_mut(&digest)
+            .expect("only a known blob is referred to") += 1;
+    }
+
+    /// True: nothing refers to it any more.
+    pub(crate) fn drop_definition(&mut self, digest: Digest) -> bool {
+        let known = self
+            .definitions
+            .get_mut(&digest)
+            .expect("a definition that is referred to is kept");
+        known.count -= 1;
+        known.count == 0
+    }
+
+    /// True: nothing refers to it any more.
+    pub(crate) fn drop_blob(&mut self, digest: Digest) -> bool {
+        let count = self
+            .blobs
+            .get_mut(&digest)
+            .expect("a blob that is referred to is kept");
+        *count -= 1;
+        *count == 0
+    }
+
+    /// Removes the definition if nothing refers to it.
+    pub(crate) fn collect_definition(&mut self, digest: Digest) -> bool {
+        let unused = self
+            .definitions
+            .get(&digest)
+            .is_some_and(|known| known.count == 0);
+        if unused {
+            self.definitions.remove(&digest);
+        }
+        unused
+    }
+
+    /// Removes the blob if nothing refers to it.
+    pub(crate) fn collect_blob(&mut self, digest: Digest) -> bool {
+        let unused = self.blobs.get(&digest) == Some(&0);
+        if unused {
+            self.blobs.remove(&digest);
+        }
+        unused
+    }
+}
