@@ -31,7 +31,7 @@ pub(super) fn fill(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result
     }
     place_stacks(&mut state);
     for (id, row) in later.resources {
-        place_resource(&mut state, id, row)?;
+        place_resource(&mut state, id, *row)?;
     }
     link_resources(&mut state)?;
     for (id, row) in later.instances {
@@ -170,7 +170,7 @@ fn hold_desired(state: &mut State, desired: &DesiredRow, by: &RowKey) -> Result<
 fn place_resource(
     state: &mut State,
     id: ResourceId,
-    row: Box<crate::row::ResourceRow>,
+    row: crate::row::ResourceRow,
 ) -> Result<(), LoadError> {
     let key = RowKey::Resource(id);
     if let Some(desired) = &row.desired {
@@ -192,7 +192,7 @@ fn place_resource(
             }
         }
     }
-    state.resources.insert(id, Box::new(Resource::new(*row)));
+    state.resources.insert(id, Box::new(Resource::new(row)));
     Ok(())
 }
 

@@ -10,8 +10,8 @@ use crate::view::Phase;
 pub(crate) struct Resource {
     pub(crate) row: ResourceRow,
     pub(crate) current: Option<InstanceId>,
-    /// With the log index of their deposing, oldest first. Boxed, as it is nearly always empty.
-    deposed: Option<Box<Vec<(u64, InstanceId)>>>,
+    /// With the log index of their deposing, oldest first.
+    deposed: Vec<(u64, InstanceId)>,
     pub(crate) trouble: Option<Box<Trouble>>,
     /// How many of what it requires are not settled.
     pub(crate) unsettled: u32,
@@ -71,7 +71,7 @@ impl Resource {
         Resource {
             row,
             current: None,
-            deposed: None,
+            deposed: Vec::new(),
             trouble: None,
             unsettled: 0,
             settled: false,
@@ -83,27 +83,20 @@ impl Resource {
 
     /// Oldest first.
     pub(crate) fn deposed(&self) -> impl DoubleEndedIterator<Item = InstanceId> {
-        let deposed = self.deposed.as_deref().map_or(&[][..], Vec::as_slice);
-        deposed.iter().map(|(_, id)| *id)
+        self.deposed.iter().map(|(_, id)| *id)
     }
 
     pub(crate) fn has_deposed(&self) -> bool {
-        self.deposed.is_some()
+        !self.deposed.is_empty()
     }
 
     pub(crate) fn depose(&mut self, since: u64, id: InstanceId) {
-        let deposed = self.deposed.get_or_insert_default();
-        deposed.push((since, id));
-        deposed.sort();
+        self.deposed.push((since, id));
+        self.deposed.sort();
     }
 
     pub(crate) fn undepose(&mut self, id: InstanceId) {
-        if let Some(deposed) = &mut self.deposed {
-            deposed.retain(|(_, other)| *other != id);
-            if deposed.is_empty() {
-                self.deposed = None;
-            }
-        }
+        self.deposed.retain(|(_, other)| *other != id);
     }
 
     pub(crate) fn desired(&self) -> Option<&DesiredRow> {
