@@ -150,7 +150,7 @@ impl Shared {
 
     fn install(&self, meta: &CheckpointMeta, data: CheckpointData) -> io::Result<()> {
         let checkpoint = match data {
-            CheckpointData::Kept(checkpoint) => checkpoint,
+            CheckpointData::Kept(checkpoint) => self.checkpoints.adopt(checkpoint)?,
             CheckpointData::Received(staging) => self.checkpoints.finish(staging)?,
         };
         if checkpoint.position().last != meta.last_log_id {

@@ -12,6 +12,8 @@ mod propose;
 mod reads;
 mod rows;
 mod start;
+#[cfg(test)]
+mod suite;
 pub mod types;
 mod upkeep;
 

@@ -120,17 +120,7 @@ impl StateStore {
         let path = generation_path(root, number);
         let staging = path.with_extension(&UNFINISHED[1..]);
         files::remove_directory(&staging)?;
-        fs::create_dir(&staging)?;
-        for entry in fs::read_dir(checkpoint)? {
-            let entry = entry?;
-            let (from, to) = (entry.path(), staging.join(entry.file_name()));
-            // Table files never change; all others may be written to.
-            if from.extension().is_some_and(|extension| extension == "sst") {
-                fs::hard_link(from, to)?;
-            } else {
-                fs::copy(from, to)?;
-            }
-        }
+        files::copy_database(checkpoint, &staging)?;
         files::flush_files(&staging)?;
         files::rename_directory(&staging, &path)?;
         let installed = Self::open_at(path, families)?;

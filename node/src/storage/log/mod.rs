@@ -8,6 +8,7 @@ mod cache;
 mod open;
 mod size;
 mod store;
+mod watermark;
 mod writer;
 
 use std::{
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use prost::Message;
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
 
-use self::{cache::Cache, size::LogSize, writer::Writer};
+use self::{cache::Cache, size::LogSize, watermark::Watermark, writer::Writer};
 use crate::{
     codec,
     replica::types::{Entry, LogId, Vote},
@@ -80,10 +81,13 @@ impl LogStore {
     /// `InvalidData` if anything but the unfinished end of the last write is damaged.
     pub fn open(directory: &Path, cache_bytes: usize) -> io::Result<Self> {
         let db = Arc::new(open::database(directory)?);
+        let acknowledged = Watermark::open(directory)?;
+        let state = open::state(&db, cache_bytes)?;
+        open::check_end(&state, acknowledged.read()?)?;
         let shared = Arc::new(Shared {
-            state: Mutex::new(open::state(&db, cache_bytes)?),
+            state: Mutex::new(state),
         });
-        let writer = Arc::new(Writer::start(db.clone(), shared.clone())?);
+        let writer = Arc::new(Writer::start(db.clone(), shared.clone(), acknowledged)?);
         Ok(Self { db, shared, writer })
     }
 
@@ -150,7 +154,10 @@ impl LogStore {
             return Ok(cached);
         }
         let mut entries = self.read_disk(start, end.min(cached_from), max_bytes)?;
-        let next = entries.last().map_or(start, |entry| entry.log_id.index + 1);
+        // Nothing on disk before what is in memory: the log begins there.
+        let next = entries
+            .last()
+            .map_or(cached_from, |entry| entry.log_id.index + 1);
         let bytes: usize = entries.iter().map(cache::cost).sum();
         if next == cached_from && next < end && bytes < max_bytes {
             // What left the cache since is on disk by now: read on there, not here.

@@ -72,6 +72,20 @@ pub(super) fn state(db: &DB, cache_bytes: usize) -> io::Result<State> {
     Ok(state)
 }
 
+/// Refuses a log that ends before what it has acknowledged.
+pub(super) fn check_end(state: &State, acknowledged: u64) -> io::Result<()> {
+    let last = state.last.or(state.purged).map_or(0, |last| last.index);
+    if last >= acknowledged {
+        return Ok(());
+    }
+    let text = format!(
+        "the log ends at entry {last}, but this member has acknowledged entries up to {acknowledged}: its end is \
+         lost. If the other members are well, remove this one from the cluster and let it join with an \
+         empty directory"
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+}
+
 /// The newest entries, oldest first: as many as the cache takes, and one in any case.
 fn newest(db: &DB, purged: Option<LogId>, cache_bytes: usize) -> io::Result<Vec<Entry>> {
     let start = purged.map_or(0, |purged| purged.index + 1);

@@ -143,7 +143,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut state = self.shared.lock();
         state.cache.truncate_from(index);
         state.size.truncate_from(index);
-        state.last = last.or(state.purged);
+        if state.last.is_some_and(|newest| newest.index >= index) {
+            state.last = last;
+        }
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use prost::Message;
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use tokio::sync::oneshot;
 
-use super::{COMMITTED, PURGED, Shared, VOTE};
+use super::{COMMITTED, PURGED, Shared, VOTE, watermark::Watermark};
 use crate::{
     codec,
     replica::types::{Entry, LogId, TypeConfig, Vote},
@@ -64,7 +64,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(db: Arc<DB>, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(super) fn start(
+        db: Arc<DB>,
+        shared: Arc<Shared>,
+        acknowledged: Watermark,
+    ) -> io::Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE_WRITES);
         let thread = std::thread::Builder::new()
             .name("log-writer".into())
@@ -72,9 +76,10 @@ impl Writer {
                 Loop {
                     db,
                     shared,
+                    acknowledged,
                     failed: None,
                 }
-                .run(&waiting)
+                .run(&waiting);
             })?;
         Ok(Self {
             queue: Some(queue),
@@ -105,6 +110,7 @@ impl Drop for Writer {
 struct Loop {
     db: Arc<DB>,
     shared: Arc<Shared>,
+    acknowledged: Watermark,
     failed: Option<(io::ErrorKind, String)>,
 }
 
@@ -126,7 +132,7 @@ impl Loop {
     fn write(&mut self, group: Group) {
         let result = match &self.failed {
             Some((kind, text)) => Err(io::Error::new(*kind, text.clone())),
-            None => self.write_batch(group.batch, group.sync),
+            None => self.write_group(group.batch, group.sync, group.truncated_to, group.last),
         };
         if let Err(error) = &result {
             self.failed
@@ -150,10 +156,23 @@ impl Loop {
         }
     }
 
-    fn write_batch(&self, batch: WriteBatch, sync: bool) -> io::Result<()> {
+    fn write_group(
+        &self,
+        batch: WriteBatch,
+        sync: bool,
+        truncated_to: Option<u64>,
+        last: Option<u64>,
+    ) -> io::Result<()> {
+        if let Some(index) = truncated_to {
+            self.acknowledged.lower(index)?;
+        }
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.db.write_opt(batch, &options).map_err(io_error)
+        self.db.write_opt(batch, &options).map_err(io_error)?;
+        match last {
+            Some(index) => self.acknowledged.write(index),
+            None => Ok(()),
+        }
     }
 }
 
@@ -171,6 +190,10 @@ struct Group {
     batch: WriteBatch,
     writes: usize,
     sync: bool,
+    /// The last index kept, if some go.
+    truncated_to: Option<u64>,
+    /// The last index written.
+    last: Option<u64>,
     told: Vec<Told>,
 }
 
@@ -186,6 +209,7 @@ impl Group {
             Write::Append { entries, flushed } => {
                 self.sync = true;
                 let last = entries.last().map(|entry| entry.log_id.index);
+                self.last = last.or(self.last);
                 for entry in &entries {
                     let key = entry.log_id.index.to_be_bytes();
                     self.batch.put_cf(log, key, codec::raft::record(entry));
@@ -204,6 +228,9 @@ impl Group {
                     .put_cf(meta, COMMITTED, codec::raft::log_id(&id).encode_to_vec());
             }
             Write::TruncateFrom { index, done } => {
+                let kept = index.saturating_sub(1);
+                self.truncated_to = Some(self.truncated_to.map_or(kept, |other| other.min(kept)));
+                self.last = None;
                 self.batch
                     .delete_range_cf(log, index.to_be_bytes(), u64::MAX.to_be_bytes());
                 self.told.push(Told::Done(done));
