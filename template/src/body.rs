@@ -42,6 +42,8 @@ pub(crate) fn encode_resource(type_name: &str, properties: &Entries) -> Vec<u8> 
     out.push_str(",\"type\":");
     write_text(type_name, &mut out);
     out.push_str(",\"v\":1}");
+    // There may be 10^6 of them.
+    out.shrink_to_fit();
     out.into_bytes()
 }
 

@@ -8,10 +8,10 @@ use crate::condition::{self, Conditions};
 use crate::definition::{Compiled, CompiledOutput, CompiledResource, Files, Head, ParameterValues};
 use crate::environment::Environment;
 use crate::fold::{Folder, Neighbour, Neighbours, Scope, Uses};
-use crate::graph::Needs;
 use crate::head::{self, Sections};
 use crate::limits::Limits;
 use crate::literal::Reporter;
+use crate::order::in_order;
 use crate::output;
 use crate::parameter::{self, Given, Parameters};
 use crate::place::Place;
@@ -145,12 +145,14 @@ fn compile_into(input: &Input<'_>, collector: &mut Collector) -> Option<Compiled
         conditions: &conditions,
         source,
     };
-    let (resources, outputs, uses) = whole.compile(compiler)?;
+    let mut parts = whole.compile(compiler)?;
     let head = Head {
         text: head::normal_form(tree.root(), None),
-        files: uses.file_contents(),
+        files: parts.uses.file_contents(),
     };
+    // The tree of a template of 10^6 resources is as large as what they are compiled to.
     drop(tree);
+    in_order(&mut parts.resources, &parts.positions, source, collector).ok()?;
     if collector.errors() > 0 {
         return None;
     }
@@ -159,8 +161,8 @@ fn compile_into(input: &Input<'_>, collector: &mut Collector) -> Option<Compiled
         head,
         environment,
         parameters: parameters.into_values(),
-        resources,
-        outputs,
+        resources: parts.resources,
+        outputs: parts.outputs,
         warnings: Vec::new(),
     })
 }
@@ -241,8 +243,16 @@ impl Neighbours for Neighbourhood<'_, '_, '_> {
     }
 }
 
-/// Resources, outputs, and what the outputs use.
-type Parts = (Vec<CompiledResource>, Vec<CompiledOutput>, Uses);
+/// What a template was compiled to.
+struct Parts {
+    /// In the order of the text.
+    resources: Vec<CompiledResource>,
+    /// Where each stands.
+    positions: Vec<Position>,
+    outputs: Vec<CompiledOutput>,
+    /// What the outputs use.
+    uses: Uses,
+}
 
 /// A whole template, when parameters and conditions are known.
 struct Whole<'x, 't, 'a> {
@@ -269,21 +279,22 @@ impl<'t, 'a> Whole<'_, 't, 'a> {
             ..self.scope
         };
         let mut resources = Vec::with_capacity(outlines.len());
+        let mut positions = Vec::with_capacity(outlines.len());
         for outline in &outlines {
-            resources.extend(compiler.compile(outline, scope));
+            if let Some(resource) = compiler.compile(outline, scope) {
+                resources.push(resource);
+                positions.push(outline.position());
+            }
         }
         let collector = compiler.collector;
         let mut uses = Uses::default();
         let outputs = self.outputs(scope, collector, &mut uses);
-        let position = |name: &str| {
-            let at = neighbourhood
-                .index
-                .get(name)
-                .map(|index| outlines[*index as usize].position());
-            at.unwrap_or_default()
-        };
-        let resources = in_order(resources, position, self.source, collector)?;
-        Some((resources, outputs, uses))
+        Some(Parts {
+            resources,
+            positions,
+            outputs,
+            uses,
+        })
     }
 
     fn outlines(&self, compiler: &mut ResourceCompiler<'a, '_>) -> Option<Vec<Outline<'t, 'a>>> {
@@ -348,99 +359,4 @@ impl<'t, 'a> Whole<'_, 't, 'a> {
         outputs.sort_by(|a, b| a.name.cmp(&b.name));
         outputs
     }
-}
-
-/// Sorts resources, what is needed first; circles are told. The order depends on nothing but the set.
-pub(crate) fn in_order(
-    mut resources: Vec<CompiledResource>,
-    position: impl Fn(&str) -> Position,
-    source: SourceId,
-    collector: &mut Collector,
-) -> Option<Vec<CompiledResource>> {
-    resources
-        .sort_by(|a, b| (a.definition.is_none(), &a.name).cmp(&(b.definition.is_none(), &b.name)));
-    let order = {
-        let index: HashMap<&str, usize> = resources
-            .iter()
-            .enumerate()
-            .map(|(at, r)| (r.name.as_str(), at))
-            .collect();
-        let mut needs = Needs::among(resources.len());
-        for (at, resource) in resources.iter().enumerate() {
-            let Some(definition) = &resource.definition else {
-                continue;
-            };
-            let mut last = None;
-            for reference in &definition.references {
-                // Sorted: the same resource is met once.
-                if last != Some(&reference.resource) {
-                    last = Some(&reference.resource);
-                    // One that is broken is not there, and that has been told.
-                    index
-                        .get(reference.resource.as_str())
-                        .into_iter()
-                        .for_each(|needed| needs.add(at, *needed));
-                }
-            }
-            for name in &definition.depends_on {
-                index
-                    .get(name.as_str())
-                    .into_iter()
-                    .for_each(|needed| needs.add(at, *needed));
-            }
-        }
-        needs.order()
-    };
-    match order {
-        Ok(order) => {
-            let mut taken: Vec<Option<CompiledResource>> =
-                resources.into_iter().map(Some).collect();
-            let mut sorted: Vec<CompiledResource> = order
-                .into_iter()
-                .filter_map(|at| taken[at].take())
-                .collect();
-            // Those left out have no edges, so that the graph puts them anywhere.
-            sorted.sort_by_key(|resource| resource.definition.is_none());
-            Some(sorted)
-        }
-        Err(circles) => {
-            for circle in circles {
-                let mut names: Vec<&str> = circle
-                    .iter()
-                    .map(|at| resources[*at].name.as_str())
-                    .collect();
-                names.push(names[0]);
-                tell_circle(&names, &position, source, collector);
-            }
-            None
-        }
-    }
-}
-
-/// How many resources of a circle are named.
-const CIRCLE_NAMES: usize = 50;
-
-/// Tells a circle: its names in order, the first once more at the end.
-pub(crate) fn tell_circle(
-    names: &[&str],
-    position: &impl Fn(&str) -> Position,
-    source: SourceId,
-    collector: &mut Collector,
-) {
-    let shown = if names.len() > CIRCLE_NAMES {
-        format!(
-            "{} → … → {}",
-            names[..CIRCLE_NAMES].join(" → "),
-            names[names.len() - 1]
-        )
-    } else {
-        names.join(" → ")
-    };
-    let path = format!("resources.{}", names[0]);
-    collector.error(
-        source,
-        position(names[0]),
-        path,
-        format!("resources need each other in a circle: {shown}"),
-    );
 }

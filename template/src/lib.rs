@@ -29,6 +29,7 @@ mod head;
 mod limits;
 mod literal;
 mod meta;
+mod order;
 mod output;
 mod parameter;
 mod patch;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use crate::compile::tell_circle;
 use crate::definition::CompiledResource;
+use crate::order::{needed, tell_circle};
 use crate::problem::{Collector, Position, SourceId};
 use crate::stack_view::StackView;
 use crate::tree::NodeRef;
@@ -25,7 +25,7 @@ pub(super) fn find(
             if let Some(circle) = edges.way_back(name, needed) {
                 let mut names: Vec<&str> = vec![name];
                 names.extend(circle.iter().map(String::as_str));
-                tell_circle(&names, position, source, collector);
+                tell_circle(&names, position(name), source, collector);
                 return;
             }
         }
@@ -51,16 +51,7 @@ impl<'x> Edges<'x> {
         let mut needs = BTreeMap::new();
         let mut needed_by: HashMap<&str, Vec<&str>> = HashMap::new();
         for resource in resources {
-            let mut own: BTreeSet<&str> = BTreeSet::new();
-            if let Some(definition) = &resource.definition {
-                own.extend(
-                    definition
-                        .references
-                        .iter()
-                        .map(|reference| reference.resource.as_str()),
-                );
-                own.extend(definition.depends_on.iter().map(String::as_str));
-            }
+            let own: BTreeSet<&str> = resource.definition.iter().flat_map(needed).collect();
             for needed in &own {
                 needed_by.entry(needed).or_default().push(&resource.name);
             }

@@ -8,7 +8,7 @@ mod touched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compile::{Nobody, SourceText, decide, finish, in_order, read};
+use crate::compile::{Nobody, SourceText, decide, finish, read};
 use crate::condition::Conditions;
 use crate::definition::{CompiledOutput, CompiledResource, Files, Head, ParameterValues};
 use crate::environment::Environment;
@@ -16,6 +16,7 @@ use crate::fold::{Scope, Uses};
 use crate::head;
 use crate::limits::Limits;
 use crate::literal::{Reporter, write_json};
+use crate::order::in_order;
 use crate::output;
 use crate::parameter::Parameters;
 use crate::problem::{Collector, Problem, Problems, SourceId};
@@ -262,6 +263,7 @@ impl<'a> Stack<'a> {
         );
         let overlay = Overlay::new(&outlines, &document.removed, view, self.input.catalog);
         let mut resources = Vec::with_capacity(outlines.len());
+        let mut positions = Vec::with_capacity(outlines.len());
         for (at, outline) in outlines.iter().enumerate() {
             let stored = at
                 .checked_sub(document.resources.len())
@@ -277,15 +279,18 @@ impl<'a> Stack<'a> {
                 neighbours: &overlay,
                 ..self.scope
             };
-            resources.extend(compiler.compile(outline, scope));
+            if let Some(resource) = compiler.compile(outline, scope) {
+                resources.push(resource);
+                positions.push(outline.position());
+            }
         }
         let (outputs, uses) = self.outputs(document, old_outputs, &overlay, collector);
         self.check_still_needed(document, &touched, collector);
         if collector.errors() > 0 {
             return None;
         }
+        in_order(&mut resources, &positions, self.source, collector).ok()?;
         let position = |name: &str| overlay.position(name).unwrap_or_default();
-        let resources = in_order(resources, position, self.source, collector)?;
         circle::find(
             &resources,
             &document.removed,

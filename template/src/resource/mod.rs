@@ -278,6 +278,7 @@ impl<'a, 'c> ResourceCompiler<'a, 'c> {
         parameters.extend(outline.parameters.iter().cloned());
         let mut text = String::new();
         write_json(outline.entry.value, &uses.written, &mut text);
+        text.shrink_to_fit();
         let fragment = Fragment {
             text,
             parameters: parameters.into_iter().collect(),
