@@ -3,7 +3,6 @@
 //!
 //! Knows events and snapshots; decides nothing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anneal_client::v1;
@@ -18,8 +17,8 @@ const ACTIONS_SHOWN: usize = 6;
 const TICK: Duration = Duration::from_millis(200);
 /// In a pipe, stacks with more resources than this get counts instead of a line for each event.
 const LINES_FOR_RESOURCES: u64 = 1_000;
-/// Words of the log that mean the same to a reader who waits: an action has begun.
-const BEGUN: &str = "assigned";
+/// What runs now is looked up in stacks of no more resources than one page of a listing has.
+const RUNNING_FOR_RESOURCES: u64 = 1_000;
 
 /// Where progress goes.
 pub(crate) enum Progress {
@@ -65,6 +64,22 @@ impl Progress {
         }
     }
 
+    /// Whether it is shown what runs now, and something does.
+    pub(crate) fn wants_running(&self) -> bool {
+        match self {
+            Self::Bar(bar) => bar.counts.in_flight > 0 && bar.counts.total <= RUNNING_FOR_RESOURCES,
+            _ => false,
+        }
+    }
+
+    /// What runs now.
+    pub(crate) fn running(&mut self, resources: Vec<v1::Resource>) {
+        if let Self::Bar(bar) = self {
+            bar.running = Running(resources);
+            bar.draw();
+        }
+    }
+
     /// Something about the way itself.
     pub(crate) fn remark(&self, text: &str) {
         match self {
@@ -101,7 +116,6 @@ impl Bar {
     }
 
     fn event(&mut self, event: &v1::Event) {
-        self.running.event(event);
         if is_worth_a_line(event) {
             self.bar.suspend(|| println_quietly(&line(event)));
         }
@@ -111,7 +125,7 @@ impl Bar {
     fn stack(&mut self, stack: &v1::Stack) {
         self.counts = stack.counts.unwrap_or_default();
         if self.counts.in_flight == 0 {
-            self.running.0.clear();
+            self.running = Running::default();
         }
         self.draw();
     }
@@ -127,8 +141,11 @@ impl Bar {
     }
 }
 
+/// The message has further lines: what runs now.
+const STYLE: &str = "{elapsed_precise} {bar:30} {msg}";
+
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{elapsed_precise} {bar:30} {wide_msg}")
+    ProgressStyle::with_template(STYLE)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
 }
@@ -139,27 +156,20 @@ fn println_quietly(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// The actions that were begun and have not ended, by resource.
+/// The actions that run now.
 #[derive(Debug, Default)]
-struct Running(BTreeMap<String, String>);
+struct Running(Vec<v1::Resource>);
 
 impl Running {
-    fn event(&mut self, event: &v1::Event) {
-        if event.resource.is_empty() {
-            return;
-        }
-        if event.kind == BEGUN {
-            self.0
-                .insert(event.resource.clone(), text::cell(&event.text));
-        } else {
-            self.0.remove(&event.resource);
-        }
-    }
-
     fn lines(&self) -> String {
         let mut lines = String::new();
-        for (resource, action) in self.0.iter().take(ACTIONS_SHOWN) {
-            lines.push_str(&format!("\n    {resource}  {action}"));
+        for resource in self.0.iter().take(ACTIONS_SHOWN) {
+            lines.push_str(&format!(
+                "\n    {} {}  ({})",
+                resource.action,
+                text::cell(&resource.name),
+                resource.r#type
+            ));
         }
         if self.0.len() > ACTIONS_SHOWN {
             lines.push_str(&format!("\n    and {} more", self.0.len() - ACTIONS_SHOWN));
@@ -179,7 +189,7 @@ impl Lines {
     fn event(&mut self, event: &v1::Event) -> Outcome {
         // The first snapshot tells the size; what comes before it is the change itself.
         let wanted = self.total <= LINES_FOR_RESOURCES || is_worth_a_line(event);
-        if wanted && event.kind != BEGUN {
+        if wanted {
             print(&line(event))?;
         }
         Ok(())
@@ -218,42 +228,26 @@ fn line(event: &v1::Event) -> String {
 mod tests {
     use super::*;
 
-    fn event(resource: &str, kind: &str) -> v1::Event {
-        v1::Event {
-            resource: resource.into(),
-            kind: kind.into(),
-            text: format!("{kind} by 1"),
+    fn running(count: usize) -> Running {
+        let resource = |number| v1::Resource {
+            name: format!("r{number}"),
+            r#type: "OS::Heat::Delay".into(),
+            action: "create".into(),
             ..Default::default()
-        }
-    }
-
-    #[test]
-    fn what_was_begun_is_shown_until_it_ends() {
-        let mut running = Running::default();
-        running.event(&event("a", "assigned"));
-        running.event(&event("b", "assigned"));
-        running.event(&event("", "converged"));
-        assert_eq!(
-            running.lines(),
-            "\n    a  assigned by 1\n    b  assigned by 1"
-        );
-        running.event(&event("a", "created"));
-        running.event(&event("b", "retrying"));
-        assert_eq!(running.lines(), "");
+        };
+        Running((0..count).map(resource).collect())
     }
 
     #[test]
     fn a_terminal_has_few_lines() {
-        let mut running = Running::default();
-        for number in 0..100 {
-            running.event(&event(&format!("r{number}"), "assigned"));
-        }
-        assert_eq!(running.lines().lines().count(), ACTIONS_SHOWN + 2);
-        assert!(running.lines().ends_with("and 94 more"));
+        assert_eq!(running(0).lines(), "");
+        assert_eq!(running(1).lines(), "\n    create r0  (OS::Heat::Delay)");
+        assert_eq!(running(100).lines().lines().count(), ACTIONS_SHOWN + 2);
+        assert!(running(100).lines().ends_with("and 94 more"));
     }
 
     #[test]
     fn the_style_of_the_bar_is_readable() {
-        assert!(ProgressStyle::with_template("{elapsed_precise} {bar:30} {wide_msg}").is_ok());
+        assert!(ProgressStyle::with_template(STYLE).is_ok());
     }
 }

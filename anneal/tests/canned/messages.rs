@@ -19,13 +19,14 @@ pub(crate) fn stack(name: &str) -> Result<v1::Stack, Status> {
         "slow" => ("converging", "", counts(1, 1, 0)),
         "quiet" => ("paused", "", counts(1, 0, 0)),
         "gone" => ("deleted", "", counts(0, 0, 0)),
+        "rolled" => ("converged", "", counts(2, 0, 0)),
         _ => return Err(not_found(name)),
     };
     Ok(v1::Stack {
         name: name.into(),
         namespace: "default".into(),
         id: 12,
-        revision: 3,
+        revision: if name == "rolled" { 4 } else { 3 },
         status: status.into(),
         reason: reason.into(),
         counts: Some(counts),
@@ -133,10 +134,19 @@ pub(crate) fn events(stack: &str) -> Vec<v1::Event> {
         stack_id: 12,
         ..Default::default()
     };
-    vec![
+    let mut events = vec![
         event(41, "", "revised", "revision 3"),
         event(43, "page", "created", ""),
-    ]
+    ];
+    if stack == "rolled" {
+        events.push(event(44, "server", "failed", "exit code 7"));
+        events.push(event(44, "", "halted", "resource server failed"));
+        events.push(event(45, "", "revised", "revision 4: back to revision 2"));
+    }
+    for (sequence, event) in (0..).zip(&mut events) {
+        event.sequence = sequence;
+    }
+    events
 }
 
 /// What is wrong with the stack `bad`.

@@ -1,6 +1,6 @@
 //! A cluster that answers from a script, so that what the binary makes of each answer can be held against a committed
 //! copy. What a stack does is in its name: `web` converged, `broken` failed, `slow` never ends, `bad` does not
-//! compile, `nothing` is not there.
+//! compile, `rolled` failed and went back, `nothing` is not there.
 
 mod messages;
 mod services;
