@@ -21,5 +21,9 @@ mod tls;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The guard and the supervisor are this program again, and must not carry the rest of it.
+    if let Some(code) = anneal_provider::companion_main() {
+        return code;
+    }
     cli::run(std::env::args_os())
 }
