@@ -93,11 +93,11 @@ fn rejection(rejection: &Rejection) -> Why {
         }
         Rejection::RequestTooOld { window_ms } => Why::RequestTooOldWindowMs(*window_ms),
         Rejection::StageIncomplete {
-            request,
+            stage,
             present,
             expected,
         } => Why::StageIncomplete(proto::StageIncomplete {
-            request: parts::request(request),
+            stage: parts::request(stage),
             present: *present,
             expected: *expected,
         }),
@@ -133,13 +133,13 @@ fn read_rejection(why: Why) -> Result<Rejection, DecodeError> {
         }
         Why::RequestTooOldWindowMs(window_ms) => Rejection::RequestTooOld { window_ms },
         Why::StageIncomplete(proto::StageIncomplete {
-            request,
+            stage,
             present,
             expected,
         }) => {
-            let request = parts::read_request(&request)?;
+            let stage = parts::read_request(&stage)?;
             Rejection::StageIncomplete {
-                request,
+                stage,
                 present,
                 expected,
             }

@@ -73,7 +73,7 @@ pub(super) fn read_change_stack(change: proto::ChangeStack) -> Result<ChangeStac
 
 pub(super) fn stage_part(part: &StagePart) -> proto::StagePart {
     proto::StagePart {
-        request: parts::request(&part.request),
+        stage: parts::request(&part.stage),
         part: part.part,
         set: part.set.iter().map(set_resource).collect(),
         remove: parts::texts(&part.remove),
@@ -82,7 +82,7 @@ pub(super) fn stage_part(part: &StagePart) -> proto::StagePart {
 
 pub(super) fn read_stage_part(part: proto::StagePart) -> Result<StagePart, DecodeError> {
     Ok(StagePart {
-        request: parts::read_request(&part.request)?,
+        stage: parts::read_request(&part.stage)?,
         part: part.part,
         set: part
             .set
@@ -95,6 +95,7 @@ pub(super) fn read_stage_part(part: proto::StagePart) -> Result<StagePart, Decod
 
 pub(super) fn commit_staged(commit: &CommitStaged) -> proto::CommitStaged {
     proto::CommitStaged {
+        stage: parts::request(&commit.stage),
         parts: commit.parts,
         change: Some(change_stack(&commit.change)),
     }
@@ -103,6 +104,7 @@ pub(super) fn commit_staged(commit: &CommitStaged) -> proto::CommitStaged {
 pub(super) fn read_commit_staged(commit: proto::CommitStaged) -> Result<CommitStaged, DecodeError> {
     let change = read_change_stack(required(commit.change, "the change of a commit")?)?;
     Ok(CommitStaged {
+        stage: parts::read_request(&commit.stage)?,
         parts: commit.parts,
         change,
     })

@@ -181,6 +181,7 @@ fn assignment(row: &AssignmentRow) -> proto::AssignmentRow {
         lost: row.lost,
         since_ms: row.since_ms,
         requires_before: numbers(&row.requires_before),
+        requires_after: numbers(&row.requires_after),
         first_delete: row.first_delete,
         cut: numbers(&row.cut),
     }
@@ -197,6 +198,7 @@ fn read_assignment(row: proto::AssignmentRow) -> Result<AssignmentRow, DecodeErr
         lost: row.lost,
         since_ms: row.since_ms,
         requires_before: read_numbers(row.requires_before),
+        requires_after: read_numbers(row.requires_after),
         first_delete: row.first_delete,
         cut: read_numbers(row.cut),
     })

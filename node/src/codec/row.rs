@@ -167,16 +167,14 @@ fn read_stack(row: proto::StackRow) -> Result<StackRow, DecodeError> {
 fn pending(pending: &Pending) -> proto::Pending {
     use proto::pending::Step;
     let step = match pending {
-        Pending::Switch {
-            stage,
-            revision,
-            next,
-        } => Step::Switch(proto::SwitchStaged {
+        Pending::Switch { stage, revision } => Step::Switch(proto::SwitchStaged {
             stage: parts::request(stage),
             revision: revision.0,
-            next: *next,
         }),
-        Pending::Clear { revision } => Step::Clear(revision.0),
+        Pending::Clear { revision, after } => Step::Clear(proto::ClearStack {
+            revision: revision.0,
+            after: parts::optional_text(after),
+        }),
         Pending::Forgive => Step::Forgive(proto::Nothing {}),
     };
     proto::Pending { step: Some(step) }
@@ -188,10 +186,10 @@ fn read_pending(pending: proto::Pending) -> Result<Pending, DecodeError> {
         Step::Switch(switch) => Pending::Switch {
             stage: parts::read_request(&switch.stage)?,
             revision: Revision(switch.revision),
-            next: switch.next,
         },
-        Step::Clear(revision) => Pending::Clear {
-            revision: Revision(revision),
+        Step::Clear(clear) => Pending::Clear {
+            revision: Revision(clear.revision),
+            after: parts::read_optional_text(clear.after),
         },
         Step::Forgive(proto::Nothing {}) => Pending::Forgive,
     })

@@ -12,9 +12,10 @@ use std::{
 };
 
 use anneal_statemachine::{
+    StateMachine,
     command::{Command, CommandKind},
     event::Event,
-    id::InstanceId,
+    id::{InstanceId, StackId},
     outcome::Outcome,
     row::RowKey,
 };
@@ -27,7 +28,6 @@ use openraft::{
 use tokio::sync::{broadcast, watch};
 
 use super::{
-    heart::StateMachine,
     rows,
     types::{Answer, CheckpointMeta, Entry, LogId, StoredMembership, TypeConfig},
 };
@@ -128,7 +128,7 @@ impl Shared {
                 changes: Changes::default(),
             };
             let began = Instant::now();
-            while let Some(item) = group.next() {
+            for item in group.by_ref() {
                 let answer = work.apply(&mut state, item.log_id, item.what);
                 answers.push((item.responder, answer));
                 if began.elapsed() > LOCK_HELD {
@@ -191,7 +191,8 @@ impl State {
         match failed {
             Some(error) => Err(error),
             None => Ok(Self {
-                machine,
+                machine: machine
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
                 store,
                 position,
             }),
@@ -219,16 +220,21 @@ impl Work<'_> {
                 let now = command.stamp.state_ms.max(state.position.state_ms);
                 command.stamp.state_ms = now;
                 state.position.state_ms = now;
-                Answer(Some(self.command(
-                    &mut state.machine,
-                    log_id.index,
-                    &command,
-                )))
+                let outcome = self.command(&mut state.machine, log_id.index, *command);
+                Answer(Some(outcome))
             }
         }
     }
 
-    fn command(&mut self, machine: &mut StateMachine, index: u64, command: &Command) -> Outcome {
+    fn command(&mut self, machine: &mut StateMachine, index: u64, command: Command) -> Outcome {
+        let expired = match &command.kind {
+            CommandKind::ExpireHistory {
+                stack,
+                events_before,
+                ..
+            } => Some((*stack, *events_before)),
+            _ => None,
+        };
         let applied = machine.apply(index, command);
         for change in &applied.rows {
             let (family, key) = (key::family(&change.key), key::encode(&change.key));
@@ -241,25 +247,15 @@ impl Work<'_> {
                 RowKey::Engine(_) => self.changes.engines = true,
                 RowKey::Stack(stack) if change.value.is_none() => {
                     // The stack is no more, and with it its history; what ends it is still told.
-                    let (from, end) = (
-                        key::event(Some(*stack), 0, 0),
-                        key::event(Some(*stack), index, 0),
-                    );
-                    self.batch.delete_range(key::EVENTS, &from, &end);
+                    self.forget_events(*stack, index);
                 }
                 _ => {}
             }
         }
-        if let CommandKind::ExpireHistory {
-            stack,
-            events_before,
-            ..
-        } = &command.kind
+        if let Some((stack, before)) = expired
             && !matches!(applied.outcome, Outcome::Rejected(_))
         {
-            let from = key::event(Some(*stack), 0, 0);
-            let end = key::event(Some(*stack), *events_before, 0);
-            self.batch.delete_range(key::EVENTS, &from, &end);
+            self.forget_events(stack, before);
         }
         for event in &applied.events {
             self.batch.put(
@@ -270,6 +266,12 @@ impl Work<'_> {
         }
         self.changes.events.extend(applied.events);
         applied.outcome
+    }
+
+    fn forget_events(&mut self, stack: StackId, before: u64) {
+        let from = key::event(Some(stack), 0, 0);
+        let end = key::event(Some(stack), before, 0);
+        self.batch.delete_range(key::EVENTS, &from, &end);
     }
 }
 

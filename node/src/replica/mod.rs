@@ -4,7 +4,6 @@
 //! changes and leadership, and changes the membership. Knows nothing of stacks, engines or clients.
 
 mod errors;
-mod heart;
 mod leadership;
 mod machine;
 mod members;
@@ -22,11 +21,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anneal_statemachine::StateMachine;
 use openraft::alias::InstantOf;
 use tokio::sync::{broadcast, watch};
 
 pub use errors::{LeaderHint, MembershipError, ProposeError, ReadError};
-pub use heart::StateMachine;
 pub use leadership::{Leadership, LeadershipView};
 pub use machine::{Changes, Machine};
 pub use members::{ClusterView, MemberView, Role};
