@@ -45,9 +45,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
             end,
             piece: Vec::new().into_iter(),
         };
-        futures_util::stream::unfold(pieces, |mut pieces| async move {
-            pieces.next().map(|item| (item, pieces))
-        })
+        futures_util::stream::iter(pieces)
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
