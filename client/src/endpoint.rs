@@ -11,6 +11,9 @@ pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Longer than a busy machine keeps a process waiting, short enough that a stream notices a frozen member.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+/// Errors travel in headers, with every problem of a template: more than the usual 16 KiB.
+const HEADER_LIMIT: u32 = 256 * 1024;
+
 /// An endpoint list that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
@@ -71,7 +74,8 @@ pub(crate) fn channel(
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
+        .keep_alive_timeout(KEEP_ALIVE)
+        .http2_max_header_list_size(HEADER_LIMIT);
     if let Some(tls) = tls {
         endpoint = endpoint
             .tls_config(tls.clone())

@@ -98,7 +98,7 @@ impl Submission {
         }
     }
 
-    /// The header, then every text in parts. The texts are not copied.
+    /// The header, every text in parts, and the end. The texts are not copied.
     pub(crate) fn chunks(&self) -> impl Stream<Item = v1::SubmitChunk> + Send + 'static {
         let header = Chunk::Header(self.header());
         let texts: Vec<(Kind, Text)> = std::iter::once((Kind::Template, self.document.clone()))
@@ -109,12 +109,14 @@ impl Submission {
             )
             .chain(self.files.iter().map(|t| (Kind::File, t.clone())))
             .collect();
+        let bytes = texts.iter().map(|(_, text)| text.data.len() as u64).sum();
         let parts = texts
             .into_iter()
             .flat_map(|(kind, text)| parts(kind, text))
             .map(Chunk::Text);
         let chunks = std::iter::once(header)
             .chain(parts)
+            .chain([Chunk::End(v1::SubmitEnd { bytes })])
             .map(|chunk| v1::SubmitChunk { chunk: Some(chunk) });
         futures_util::stream::iter(chunks)
     }
@@ -149,10 +151,10 @@ mod tests {
         let sizes: Vec<Option<usize>> = chunks
             .iter()
             .map(|chunk| match chunk.chunk.as_ref().unwrap() {
-                Chunk::Header(_) => None,
+                Chunk::Header(_) | Chunk::End(_) => None,
                 Chunk::Text(part) => Some(part.data.len()),
             })
             .collect();
-        assert_eq!(sizes, [None, Some(CHUNK), Some(1), Some(0)]);
+        assert_eq!(sizes, [None, Some(CHUNK), Some(1), Some(0), None]);
     }
 }

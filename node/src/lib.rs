@@ -9,5 +9,6 @@ pub mod network;
 pub mod observe;
 pub mod replica;
 pub mod storage;
+pub mod submit;
 
 pub use member::{Config, Member};

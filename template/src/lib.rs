@@ -28,7 +28,6 @@ mod graph;
 mod head;
 mod limits;
 mod literal;
-mod lookup;
 mod meta;
 mod order;
 mod output;

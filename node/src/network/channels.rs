@@ -18,6 +18,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// line is noticed within two of these.
 const KEEP_ALIVE: Duration = Duration::from_secs(3);
 
+/// Errors travel in headers, with every problem of a template: more than the usual 16 KiB.
+const HEADER_BYTES: u32 = 256 * 1024;
+
 /// What a connection is for. Each has its own, so that a heartbeat does not wait behind a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -96,7 +99,8 @@ impl Channels {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true)
-            .http2_adaptive_window(true);
+            .http2_adaptive_window(true)
+            .http2_max_header_list_size(HEADER_BYTES);
         match &self.tls {
             Some(tls) => endpoint.tls_config(tls.client()),
             None => Ok(endpoint),

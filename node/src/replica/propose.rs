@@ -64,8 +64,13 @@ impl Pending {
 impl Replica {
     /// Proposes a command, if this member leads, and waits until it is applied.
     pub async fn propose(&self, kind: CommandKind) -> Result<Outcome, ProposeError> {
+        Ok(self.commit(kind).await?.outcome)
+    }
+
+    /// As [`Self::propose`], with the index of the entry.
+    pub async fn commit(&self, kind: CommandKind) -> Result<Committed, ProposeError> {
         let leadership = self.leading().await?;
-        self.propose_as(&leadership, kind).await
+        self.commit_as(&leadership, kind).await
     }
 
     /// As [`Self::propose`], under this leadership or not at all.
@@ -74,6 +79,14 @@ impl Replica {
         leadership: &Leadership,
         kind: CommandKind,
     ) -> Result<Outcome, ProposeError> {
+        Ok(self.commit_as(leadership, kind).await?.outcome)
+    }
+
+    async fn commit_as(
+        &self,
+        leadership: &Leadership,
+        kind: CommandKind,
+    ) -> Result<Committed, ProposeError> {
         let command = Command {
             stamp: leadership.stamp(),
             kind,
@@ -85,7 +98,7 @@ impl Replica {
                 Err(ProposeError::Unavailable(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(QUORUM_RETRY).await;
                 }
-                result => return result.map(|committed| committed.outcome),
+                result => return result,
             }
         }
     }

@@ -20,13 +20,6 @@ pub(crate) enum Cause {
     Rollback(Revision, bool),
 }
 
-impl Cause {
-    /// An automatic rollback undoes the failed revision whole, with what that one protected.
-    pub(crate) fn undoes(self) -> bool {
-        matches!(self, Cause::Rollback(_, true))
-    }
-}
-
 impl Turn<'_> {
     pub(crate) fn change_stack(&mut self, change: ChangeStack) -> Outcome {
         let ChangeStack {
@@ -97,7 +90,7 @@ impl Turn<'_> {
             self.take_unchanged(id);
             return Ok(true);
         }
-        self.check_difference(id, &difference, cause)?;
+        self.check_difference(id, &difference)?;
         let waits = !self.state.stack(id).row.queue.is_empty();
         let revision = self.revise(id, &difference, cause);
         if waits {

@@ -13,7 +13,6 @@ use crate::rules::make::make_standing;
 use crate::rules::placement::{instance_host, required_host};
 use crate::rules::settle::desired_fingerprint;
 use crate::rules::unmake::delete_standing;
-use crate::state::State;
 use crate::view::Phase;
 
 /// A resource.
@@ -138,18 +137,15 @@ impl StateMachine {
         let state = &self.state;
         let resource = state.resources.get(&id)?;
         let standing = make_standing(state, id, |_| false);
-        let makes = matches!(standing, Standing::Now(_) | Standing::Later(..));
-        if let Some(current) = resource.current
+        if let (Standing::Nothing, Some(current)) = (&standing, resource.current)
             && !resource.settled
-            && !makes
         {
-            // What is due for the instance comes before what the resource waits for.
-            let instance = instance_standing(state, current);
-            let due = matches!(instance, Standing::Now(_));
-            let failed = matches!(standing, Standing::Waits(WaitReason::Failed { .. }));
-            if due || (instance != Standing::Nothing && !failed) {
-                return self.explain_instance(current);
-            }
+            return self.explain_instance(current);
+        }
+        if let (Standing::Waits(_), Some(current)) = (&standing, resource.current)
+            && look_standing(state, current) != Standing::Nothing
+        {
+            return self.explain_instance(current);
         }
         let type_name = resource
             .definition()
@@ -162,7 +158,10 @@ impl StateMachine {
     pub fn explain_instance(&self, id: InstanceId) -> Option<WaitReason> {
         let state = &self.state;
         let row = &state.instances.get(&id)?.row;
-        let standing = instance_standing(state, id);
+        let standing = match look_standing(state, id) {
+            Standing::Nothing => delete_standing(state, id, |_| false),
+            other => other,
+        };
         let type_name = Some(&state.catalogue.definition(row.definition).type_name);
         let host = instance_host(state, id);
         Some(self.reason(
@@ -197,12 +196,5 @@ impl StateMachine {
                 _ => WaitReason::Ready,
             },
         }
-    }
-}
-
-fn instance_standing(state: &State, id: InstanceId) -> Standing {
-    match look_standing(state, id) {
-        Standing::Nothing => delete_standing(state, id, |_| false),
-        other => other,
     }
 }

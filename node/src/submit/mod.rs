@@ -1,0 +1,30 @@
+//! From a submitted text to a change of a stack: receive, compile, compare with what the stack is, propose the
+//! difference.
+//!
+//! Knows nothing of gRPC services, Raft or storage: it reads through [`Stored`] and what it decides is a value.
+
+mod catalog;
+mod define;
+mod difference;
+#[cfg(test)]
+mod fake;
+mod patch;
+mod plan;
+mod prepare;
+mod reading;
+mod receive;
+mod refusal;
+mod replica;
+mod rollback;
+mod stage;
+mod stored;
+mod submitter;
+
+pub use catalog::catalog;
+pub use plan::plan_id;
+pub use prepare::{Prepared, Workshop};
+pub use reading::{StackNow, Stored};
+pub use receive::{Received, Receiver, Text, check_name, namespace, request_id};
+pub use refusal::{Invalid, Refused, TooLarge, Unavailable};
+pub use rollback::rollback_difference;
+pub use submitter::{Answer, Asked, Submitter};

@@ -1,0 +1,431 @@
+//! Takes changes of stacks on the leader: works each out off the async threads, proposes it, and works it out again if
+//! the stack moved meanwhile. Knows nothing of gRPC.
+
+use std::{sync::Arc, time::Duration};
+
+use anneal_proto::v1;
+use anneal_statemachine::{
+    command::{Change, ChangeStack, CommandKind, CommitStaged, Difference, StagePart},
+    id::{RequestId, Revision, StackId, Text},
+    outcome::{Outcome, Rejection},
+};
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+
+use super::{
+    plan::plan_id,
+    prepare::{Prepared, Workshop},
+    reading::{StackNow, Stored},
+    receive::Received,
+    refusal::{Refused, Unavailable},
+    rollback::rollback_difference,
+    stage::{self, Proposal},
+};
+use crate::replica::{Committed, ProposeError, Replica};
+
+/// Submissions worked out at once. More would only share the same cores, each holding its texts in memory meanwhile.
+const BENCHES: usize = 2;
+/// A change that others overtake this often is given up: it would never get through.
+const ATTEMPTS: u32 = 10;
+/// A large change that is being taken in gets this long before the next one is told to come again.
+const MOTION_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The stack.
+    pub stack: StackId,
+    /// Its newest revision.
+    pub revision: Revision,
+    /// A revision was made, or a flag changed.
+    pub changed: bool,
+    /// The log index of the change; of now, if it was answered before.
+    pub index: u64,
+    /// What is odd but not wrong.
+    pub warnings: Vec<v1::Problem>,
+}
+
+/// A change that was asked for: who, and of what.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The client's request.
+    pub request: RequestId,
+    /// The stack's namespace.
+    pub namespace: String,
+    /// The stack's name.
+    pub name: String,
+    /// Refuse if the stack is not at this revision.
+    pub base: Option<Revision>,
+}
+
+/// Takes changes. Clones share its bounds.
+#[derive(Clone)]
+pub struct Submitter {
+    replica: Replica,
+    workshop: Workshop,
+    benches: Arc<Semaphore>,
+}
+
+impl Submitter {
+    /// One for a member.
+    pub fn new(replica: Replica, workshop: Workshop) -> Self {
+        Self {
+            replica,
+            workshop,
+            benches: Arc::new(Semaphore::new(BENCHES)),
+        }
+    }
+
+    /// Takes a submission, as leader.
+    ///
+    /// # Errors
+    /// As [`Refused`] says.
+    pub async fn submit(&self, received: Received) -> Result<Answer, Refused> {
+        let header = &received.header;
+        let asked = Asked {
+            request: received.request_id()?,
+            namespace: header.namespace.clone(),
+            name: header.name.clone(),
+            base: header.base_revision.map(Revision),
+        };
+        let plan = header.plan_id.clone();
+        if let Some(answer) = self.answered(asked.request) {
+            return answer;
+        }
+        let exactly = asked.base.is_some() || plan.is_some();
+        let received = Arc::new(received);
+        for _ in 0..ATTEMPTS {
+            let prepared = self.prepare(Arc::clone(&received)).await?;
+            if let Some(plan_id) = &plan {
+                check_plan(plan_id, &asked, &prepared)?;
+            }
+            let change = match &prepared.base {
+                None => Changing::Create,
+                Some(now) => Changing::Update(now.revision),
+            };
+            match self.propose(&asked, change, prepared.difference).await {
+                Err(refused) if !exactly && is_overtaken(&refused) => {}
+                Err(refused) => return Err(refused),
+                Ok(answer) => {
+                    let warnings = prepared.warnings;
+                    return Ok(Answer { warnings, ..answer });
+                }
+            }
+        }
+        Err(Refused::TooBusy(ATTEMPTS))
+    }
+
+    /// Works out a submission and leaves it at that.
+    ///
+    /// # Errors
+    /// As [`Refused`] says.
+    pub async fn prepare(&self, received: Arc<Received>) -> Result<Prepared, Refused> {
+        let header = &received.header;
+        self.wait_for_rest(&header.namespace, &header.name).await?;
+        self.work(move |workshop, replica, runtime| workshop.prepare(&received, replica, runtime))
+            .await
+    }
+
+    /// Compiles a submission on its own.
+    ///
+    /// # Errors
+    /// As [`Refused`] says; problems of the texts among them.
+    pub async fn validate(&self, received: Received) -> Result<Vec<v1::Problem>, Refused> {
+        self.work(move |workshop, _, runtime| workshop.validate(&received, runtime))
+            .await
+    }
+
+    /// Goes back to a revision, or to the last settled one, as leader.
+    ///
+    /// # Errors
+    /// As [`Refused`] says.
+    pub async fn rollback(&self, asked: &Asked, to: Option<Revision>) -> Result<Answer, Refused> {
+        if let Some(answer) = self.answered(asked.request) {
+            return answer;
+        }
+        for _ in 0..ATTEMPTS {
+            self.wait_for_rest(&asked.namespace, &asked.name).await?;
+            let now = self.stack(asked)?;
+            let to = to.unwrap_or(now.settled_revision);
+            if to > now.revision {
+                return Err(Rejection::RevisionNotFound(to).into());
+            }
+            if to == now.revision && !now.deleting {
+                return Ok(self.as_it_is(&now));
+            }
+            let base = now.revision;
+            let difference = self
+                .work(move |_, replica, _| rollback_difference(replica, &now, to))
+                .await?;
+            match self
+                .propose(asked, Changing::Rollback { base, to }, difference)
+                .await
+            {
+                Err(refused) if asked.base.is_none() && is_overtaken(&refused) => {}
+                other => return other,
+            }
+        }
+        Err(Refused::TooBusy(ATTEMPTS))
+    }
+
+    /// Proposes a change that needs no working out, as leader.
+    ///
+    /// # Errors
+    /// As [`Refused`] says.
+    pub async fn change(&self, asked: &Asked, change: Change) -> Result<Answer, Refused> {
+        if let Some(answer) = self.answered(asked.request) {
+            return answer;
+        }
+        if asked.base.is_some() {
+            self.stack(asked)?;
+        }
+        let kind = CommandKind::ChangeStack(asked.with(change));
+        self.commit(kind).await.and_then(answer)
+    }
+
+    /// Proposes a command about a stack that leaves its revision as it is, as leader.
+    ///
+    /// # Errors
+    /// As [`Refused`] says.
+    pub async fn about(
+        &self,
+        asked: &Asked,
+        kind: impl FnOnce(RequestId, StackId) -> CommandKind,
+    ) -> Result<Answer, Refused> {
+        let now = self.stack(asked)?;
+        let committed = self.commit(kind(asked.request, now.id)).await?;
+        match committed.outcome {
+            Outcome::Rejected(rejection) => Err(rejection.into()),
+            _ => Ok(Answer {
+                changed: true,
+                index: committed.index,
+                ..self.as_it_is(&now)
+            }),
+        }
+    }
+
+    /// Proposes a command, as leader; a rejection is an error.
+    ///
+    /// # Errors
+    /// As [`Refused`] says.
+    pub async fn commit(&self, kind: CommandKind) -> Result<Committed, Refused> {
+        let committed = self.replica.commit(kind).await.map_err(unavailable)?;
+        match committed.outcome {
+            Outcome::Rejected(rejection) => Err(rejection.into()),
+            _ => Ok(committed),
+        }
+    }
+
+    /// The stack that is asked about, at the base that is asked for.
+    fn stack(&self, asked: &Asked) -> Result<StackNow, Refused> {
+        let now = self
+            .replica
+            .stack(&asked.namespace, &asked.name)
+            .ok_or_else(|| Rejection::StackNotFound {
+                name: asked.name.as_str().into(),
+            })?;
+        match asked.base {
+            Some(base) if base != now.revision => Err(Rejection::BaseMoved {
+                current: now.revision,
+            }
+            .into()),
+            _ => Ok(now),
+        }
+    }
+
+    fn as_it_is(&self, now: &StackNow) -> Answer {
+        Answer {
+            stack: now.id,
+            revision: now.revision,
+            changed: false,
+            index: *self.replica.applied().borrow(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What a request was answered, if it was: working it out again would be judged by what it did itself.
+    fn answered(&self, request: RequestId) -> Option<Result<Answer, Refused>> {
+        let outcome = self
+            .replica
+            .read(|state| state.answered(request).cloned())?;
+        let index = *self.replica.applied().borrow();
+        Some(answer(Committed { index, outcome }))
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Workshop, &Replica, &Handle) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let permit = Arc::clone(&self.benches)
+            .acquire_owned()
+            .await
+            .map_err(|_| Refused::Internal("this member is stopping".to_owned()))?;
+        let (workshop, replica) = (self.workshop.clone(), self.replica.clone());
+        let runtime = Handle::current();
+        let worked = tokio::task::spawn_blocking(move || {
+            // Kept until the work is over, even if nobody waits for it any more.
+            let _permit = permit;
+            job(&workshop, &replica, &runtime)
+        });
+        worked.await.map_err(|error| {
+            Refused::Internal(format!("the submission broke the compiler: {error}"))
+        })?
+    }
+
+    /// Waits until no large change of the stack is being taken in.
+    async fn wait_for_rest(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+        let mut applied = self.replica.applied();
+        let rest = async {
+            while self
+                .replica
+                .stack(namespace, name)
+                .is_some_and(|now| now.in_motion)
+            {
+                if applied.changed().await.is_err() {
+                    break;
+                }
+            }
+        };
+        timeout(MOTION_PATIENCE, rest).await.map_err(|_| {
+            Refused::Unavailable(Unavailable {
+                reason: "in_motion",
+                message: format!("an earlier change of stack {name} is still being taken in"),
+                ..Unavailable::default()
+            })
+        })
+    }
+
+    async fn propose(
+        &self,
+        asked: &Asked,
+        changing: Changing,
+        difference: Difference,
+    ) -> Result<Answer, Refused> {
+        let Proposal { parts, rest } = stage::split(difference);
+        let change = asked.with(changing.with(rest));
+        if parts.is_empty() {
+            let kind = CommandKind::ChangeStack(change);
+            return self.commit(kind).await.and_then(answer);
+        }
+        // A new name for each attempt: the parts of one that was overtaken must not mix with those of the next.
+        let stage = RequestId(*uuid::Uuid::now_v7().as_bytes());
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        for (part, content) in (0..count).zip(parts) {
+            let part = StagePart {
+                stage,
+                part,
+                set: content.set,
+                remove: content.remove,
+            };
+            self.commit(CommandKind::StagePart(part))
+                .await
+                .map_err(certain)?;
+        }
+        let commit = CommitStaged {
+            stage,
+            parts: count,
+            change,
+        };
+        let kind = CommandKind::CommitStaged(commit);
+        self.commit(kind).await.and_then(answer)
+    }
+}
+
+impl Asked {
+    fn with(&self, change: Change) -> ChangeStack {
+        ChangeStack {
+            request: self.request,
+            namespace: Text::from(self.namespace.as_str()),
+            name: Text::from(self.name.as_str()),
+            change,
+        }
+    }
+}
+
+/// What is to become of a difference.
+enum Changing {
+    Create,
+    Update(Revision),
+    Rollback { base: Revision, to: Revision },
+}
+
+impl Changing {
+    fn with(self, difference: Difference) -> Change {
+        match self {
+            Self::Create => Change::Create { difference },
+            Self::Update(base) => Change::Update { base, difference },
+            Self::Rollback { base, to } => Change::Rollback {
+                base,
+                to,
+                difference,
+                failed: None,
+            },
+        }
+    }
+}
+
+fn answer(committed: Committed) -> Result<Answer, Refused> {
+    match committed.outcome {
+        Outcome::Stack(stack) => Ok(Answer {
+            stack: stack.stack,
+            revision: stack.revision,
+            changed: !stack.unchanged,
+            index: committed.index,
+            warnings: Vec::new(),
+        }),
+        Outcome::Rejected(rejection) => Err(rejection.into()),
+        other => Err(Refused::Internal(format!(
+            "a change of a stack was answered {other:?}"
+        ))),
+    }
+}
+
+fn check_plan(plan: &str, asked: &Asked, prepared: &Prepared) -> Result<(), Refused> {
+    let now = plan_id(&asked.namespace, &asked.name, prepared);
+    if now == plan {
+        return Ok(());
+    }
+    Err(Refused::PlanStale {
+        plan_id: plan.to_owned(),
+        now,
+    })
+}
+
+/// Somebody else's change came first: what was worked out is void.
+fn is_overtaken(refused: &Refused) -> bool {
+    use Rejection::{BaseMoved, StageIncomplete};
+    matches!(
+        refused,
+        Refused::Rejected(BaseMoved { .. } | StageIncomplete { .. })
+    )
+}
+
+/// A part that may or may not have been staged changes nothing either way.
+fn certain(refused: Refused) -> Refused {
+    match refused {
+        Refused::Unavailable(unavailable) => Refused::Unavailable(Unavailable {
+            outcome_unknown: false,
+            ..unavailable
+        }),
+        other => other,
+    }
+}
+
+/// What an operating error of a proposal means to a client.
+pub(crate) fn unavailable(error: ProposeError) -> Refused {
+    let message = error.to_string();
+    let (reason, hint) = match error {
+        ProposeError::NotLeader(hint) => ("not_leader", hint),
+        ProposeError::Unavailable(_) => ("no_quorum", None),
+        ProposeError::Unknown => ("leadership_lost", None),
+        ProposeError::Stopped(_) => ("stopped", None),
+    };
+    let (leader, leader_address) =
+        hint.map_or_else(Default::default, |hint| (hint.member_id, hint.address));
+    Refused::Unavailable(Unavailable {
+        reason,
+        message,
+        leader,
+        leader_address,
+        outcome_unknown: reason == "leadership_lost",
+    })
+}
