@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::guard;
+use crate::{guard, process};
 
 /// Where the guard and the supervisor are to be started from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub fn companion_main() -> Option<ExitCode> {
     match word.to_str()? {
         guard::GUARD_WORD => Some(guard::guard_main()),
         guard::START_WORD => Some(guard::start_main(rest)),
+        process::LAUNCH_WORD => Some(process::launch_main(rest)),
+        process::SUPERVISE_WORD => Some(process::supervise_main(rest)),
         _ => None,
     }
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::BootTime;
 
 pub(crate) use engine_side::{Ended, Guarded, run};
-pub(crate) use start::start_main;
+pub(crate) use start::{start_arguments, start_main};
 pub(crate) use watch::guard_main;
 
 /// The hidden first argument that makes this program a guard.

@@ -12,15 +12,9 @@ pub use random_string::RandomStringProvider;
 pub use test_resource::TestResourceProvider;
 pub use value::ValueProvider;
 
-use crate::call::CallContext;
-use crate::read_values::digest;
+use crate::name::physical_name;
 use crate::request::{ActionKind, Found, Made, Observed, ReadRequest, Values};
 use crate::schema::{Capabilities, When};
-
-/// How much of the instance id's digest a physical name ends with. Heat's random part has 12 letters.
-const NAME_SUFFIX_CHARS: usize = 12;
-/// A physical name is at most this long, as in Heat.
-const NAME_MAX_CHARS: usize = 255;
 
 fn no_outside() -> Capabilities {
     Capabilities {
@@ -29,17 +23,6 @@ fn no_outside() -> Capabilities {
         cancellable: true,
         ..Capabilities::plain()
     }
-}
-
-/// The physical name, as Heat forms it, but with a last part that is always the same for an instance.
-fn physical_name(ctx: &CallContext) -> String {
-    let suffix = &digest(ctx.instance_id.as_bytes())[..NAME_SUFFIX_CHARS];
-    let head = format!("{}-{}", ctx.stack, ctx.resource);
-    let head: String = head
-        .chars()
-        .take(NAME_MAX_CHARS - 1 - NAME_SUFFIX_CHARS)
-        .collect();
-    format!("{head}-{suffix}")
 }
 
 /// What has no outside is there as it was last reported; only a lost update may or may not have been it.

@@ -4,9 +4,14 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+/// How often a lock that is held is tried again.
+const TICK: Duration = Duration::from_millis(5);
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -43,6 +48,31 @@ impl HostLock {
             }
         }
     }
+
+    /// The same, trying for so long: whoever asks whether the lock is held holds it for a moment too.
+    pub(crate) fn take_within(path: &Path, patience: Duration) -> io::Result<Option<Self>> {
+        let until = Instant::now() + patience;
+        loop {
+            let taken = Self::try_take(path)?;
+            if taken.is_some() || Instant::now() >= until {
+                return Ok(taken);
+            }
+            thread::sleep(TICK);
+        }
+    }
+
+    /// Whether somebody holds the lock at `path`.
+    pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
+        match OpenOptions::new().read(true).open(path) {
+            Ok(file) => match flock(&file, FlockOperation::NonBlockingLockShared) {
+                Ok(()) => Ok(false),
+                Err(Errno::WOULDBLOCK) => Ok(true),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Drop for HostLock {
@@ -71,7 +101,9 @@ mod tests {
         let path = dir.path().join("locks/one");
         let held = HostLock::try_take(&path).unwrap().unwrap();
         assert!(HostLock::try_take(&path).unwrap().is_none());
+        assert!(HostLock::is_held(&path).unwrap());
         drop(held);
+        assert!(!HostLock::is_held(&path).unwrap());
         assert!(HostLock::try_take(&path).unwrap().is_some());
     }
 }

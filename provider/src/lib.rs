@@ -12,7 +12,10 @@ mod files;
 mod guard;
 mod heat;
 mod host_lock;
+mod name;
 mod path;
+mod process;
+mod process_id;
 mod provider;
 mod read_values;
 mod registry;
@@ -30,6 +33,7 @@ pub use heat::{
     DelayProvider, NoneProvider, RandomStringProvider, TestResourceProvider, ValueProvider,
 };
 pub use path::{PropertyPath, Step};
+pub use process::ProcessProvider;
 pub use provider::Provider;
 pub use registry::{DoubleType, Registry};
 pub use request::{

@@ -1,0 +1,118 @@
+//! Which process: a number that the kernel uses again tells nothing, so its start and the boot are told too.
+
+use std::fs;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// One process of this host, as long as it lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessId {
+    /// Its number.
+    pub(crate) pid: i32,
+    start_ticks: u64,
+    boot_id: String,
+}
+
+struct Stat {
+    running: bool,
+    start_ticks: u64,
+}
+
+impl ProcessId {
+    /// The process that has this number now.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        Some(Self {
+            pid,
+            start_ticks: stat(pid)?.start_ticks,
+            boot_id: boot_id(),
+        })
+    }
+
+    /// Whether it still runs. One that has ended but was not waited for yet does not.
+    pub(crate) fn is_alive(&self) -> bool {
+        stat(self.pid).is_some_and(|now| now.running && now.start_ticks == self.start_ticks)
+            && self.boot_id == boot_id()
+    }
+
+    /// Sends it a signal, and certainly not to another. Whether it was there.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return false;
+        };
+        // What the handle stands for can't change any more, so its start is compared after it was opened.
+        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return false;
+        };
+        self.is_alive() && pidfd_send_signal(handle, signal).is_ok()
+    }
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may contain anything; fields 3 and 22 come after it.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let running = !matches!(fields.first()?.chars().next()?, 'Z' | 'X' | 'x');
+    Some(Stat {
+        running,
+        start_ticks: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// The variable by which a process of an instance is known.
+pub(crate) const INSTANCE_VARIABLE: &str = "ANNEAL_INSTANCE_ID";
+
+/// All processes whose environment carries the instance's tag.
+pub(crate) fn tagged(instance_id: &str) -> Vec<ProcessId> {
+    let tag = format!("{INSTANCE_VARIABLE}={instance_id}");
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let process = |entry: fs::DirEntry| -> Option<ProcessId> {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let environment = fs::read(entry.path().join("environ")).ok()?;
+        let carries = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == tag.as_bytes());
+        ProcessId::of(pid).filter(|found| carries && found.is_alive())
+    };
+    entries.flatten().filter_map(process).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_tag_and_by_its_start() {
+        let mut child = Command::new("sleep")
+            .arg("1000")
+            .env(INSTANCE_VARIABLE, "test-tagged-7")
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let found = loop {
+            // Between fork and exec it still has our environment.
+            let found = tagged("test-tagged-7");
+            if !found.is_empty() {
+                break found;
+            }
+        };
+        assert_eq!(found, [ProcessId::of(pid).unwrap()]);
+        let earlier = ProcessId {
+            start_ticks: found[0].start_ticks - 1,
+            ..found[0].clone()
+        };
+        assert!(!earlier.is_alive() && !earlier.signal(Signal::KILL));
+        assert!(found[0].signal(Signal::KILL));
+        child.wait().unwrap();
+        assert!(!found[0].is_alive());
+    }
+}
