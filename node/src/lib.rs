@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod dispatch;
+pub mod engine;
 pub mod execute;
 pub mod lease;
 pub mod member;

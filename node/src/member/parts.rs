@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use super::Config;
-use crate::replica::Replica;
+use crate::{engine, replica::Replica};
 
 /// What every part is given; clones share it.
 #[derive(Clone)]
@@ -48,8 +48,9 @@ pub trait Part: Send + Sync {
 /// # Errors
 /// What is wrong, for a person.
 pub(super) async fn start(
-    _context: &Context,
-    _routes: &mut RoutesBuilder,
+    context: &Context,
+    routes: &mut RoutesBuilder,
 ) -> Result<Vec<Arc<dyn Part>>, String> {
-    Ok(Vec::new())
+    let (engine, _handles) = engine::start(context, routes, None)?;
+    Ok(vec![engine])
 }

@@ -39,7 +39,7 @@ impl<S, R> Default for Walks<S, R> {
     }
 }
 
-impl<S: Ord + Copy, R: Copy> Walks<S, R> {
+impl<S: Ord + Copy, R: Clone> Walks<S, R> {
     /// Takes in a stack's interval; 0 is never. A new or changed one starts at a moment of chance within
     /// the interval, so that a new leader does not look at everything at once.
     pub fn set(&mut self, stack: S, interval_ms: u64, now_ms: u64, chance: u64) {
@@ -94,7 +94,7 @@ impl<S: Ord + Copy, R: Copy> Walks<S, R> {
             }
         }
         let stack = self.walking.pop_front()?;
-        let cursor = self.passes.get(&stack).and_then(|pass| pass.cursor);
+        let cursor = self.passes.get(&stack).and_then(|pass| pass.cursor.clone());
         Some((stack, cursor))
     }
 

@@ -11,6 +11,7 @@ use crate::rules::make::make_standing;
 use crate::rules::placement::{instance_host, required_host};
 use crate::rules::unmake::delete_standing;
 use crate::view::Chunk;
+use std::ops::Bound;
 
 /// A piece of work. Looks sort before deletes before makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,6 +91,28 @@ impl StateMachine {
                 .take_while(move |(from_ms, _)| *from_ms <= now_ms)
                 .map(|(_, work)| *work),
         )
+    }
+
+    /// As [`Self::ready_in`], from beyond a piece of work on, whether that is still ready or not.
+    pub fn ready_after(
+        &self,
+        id: StackId,
+        now_ms: u64,
+        after: Option<Work>,
+    ) -> impl Iterator<Item = Work> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let stack = self
+            .state
+            .stacks
+            .get(&id)
+            .filter(|stack| stack.stops().is_none());
+        let now = stack
+            .into_iter()
+            .flat_map(move |stack| stack.ready.range((from, Bound::Unbounded)));
+        let later = stack.into_iter().flat_map(|stack| stack.later.iter());
+        let later = later.take_while(move |(from_ms, _)| *from_ms <= now_ms);
+        now.map(|(work, _)| *work)
+            .chain(later.map(|(_, work)| *work))
     }
 
     /// How many actions of a stack are in flight.

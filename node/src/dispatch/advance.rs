@@ -1,0 +1,74 @@
+//! Carries on what waits in the state: changes too large for one entry, and deadlines that have come.
+//!
+//! Decides nothing: there is something to carry on, or there is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anneal_statemachine::command::CommandKind;
+use anneal_statemachine::outcome::Outcome;
+use tokio::sync::broadcast;
+
+use crate::replica::{Changes, Leadership, ProposeError, Replica};
+
+/// How often old requests are looked through: far more often than their window ends, far less than it costs.
+const REQUESTS_EXPIRE: Duration = Duration::from_secs(600);
+/// Deadlines are not looked at more often than this: one entry takes all that are due.
+const DEADLINE_GRAIN: Duration = Duration::from_millis(20);
+
+/// Proposes `Advance` for as long as the leadership lasts and there is anything left.
+pub(super) async fn queues(replica: Replica, leadership: Leadership) -> Result<(), ProposeError> {
+    let mut changes = replica.changes();
+    loop {
+        while replica.read(|machine| machine.wants_advance()) {
+            match replica
+                .propose_as(&leadership, CommandKind::Advance)
+                .await?
+            {
+                Outcome::Advanced { more: true } => {}
+                _ => break,
+            }
+        }
+        changed(&mut changes).await;
+    }
+}
+
+/// Proposes `FireDeadlines` when one has come.
+pub(super) async fn deadlines(
+    replica: Replica,
+    leadership: Leadership,
+) -> Result<(), ProposeError> {
+    let mut changes = replica.changes();
+    loop {
+        let next_ms = replica.read(|machine| machine.due().deadline_ms);
+        let wait_ms = next_ms.map(|next_ms| next_ms.saturating_sub(leadership.state_ms()));
+        if wait_ms == Some(0) {
+            let fire = CommandKind::FireDeadlines;
+            replica.propose_as(&leadership, fire).await?;
+        }
+        tokio::time::sleep(DEADLINE_GRAIN).await;
+        let wait = wait_ms.map_or(Duration::MAX, Duration::from_millis);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = changed(&mut changes) => {}
+        }
+    }
+}
+
+/// Proposes that old requests are forgotten.
+pub(super) async fn requests(replica: Replica, leadership: Leadership) -> Result<(), ProposeError> {
+    loop {
+        tokio::time::sleep(REQUESTS_EXPIRE).await;
+        replica
+            .propose_as(&leadership, CommandKind::ExpireRequests)
+            .await?;
+    }
+}
+
+/// Returns when something was applied.
+pub(super) async fn changed(changes: &mut broadcast::Receiver<Arc<Changes>>) {
+    match changes.recv().await {
+        Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+        Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+    }
+}

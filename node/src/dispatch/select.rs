@@ -1,0 +1,403 @@
+//! Which work goes to which engine next: one batch, decided from the state as it is.
+//!
+//! Decides, and performs nothing. It may be wrong about anything but its own memory of what is under way:
+//! the state machine checks each item. Work per decision is in proportion to what it takes, not to what is ready.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::{Bound, RangeBounds};
+
+use anneal_provider::Registry;
+use anneal_statemachine::StateMachine;
+use anneal_statemachine::command::{AssignItem, AssignWork};
+use anneal_statemachine::id::{EngineRef, StackId, Text};
+use anneal_statemachine::row::{Action, EngineRow};
+use anneal_statemachine::view::{Chunk, Work, WorkView};
+
+use super::load::{Loads, Weight};
+use super::turns::Turns;
+
+/// Items in one log entry, at most: some milliseconds of `apply`, and some tens of KiB.
+pub const MAX_BATCH_ITEMS: usize = 1_024;
+/// Steps of one chunk, at most: what is lost with its engine is looked at one by one.
+pub const MAX_CHUNK_STEPS: usize = 64;
+/// Work that may be passed over for want of an engine before a stack's turn ends; the next turn goes on from there.
+const MAX_PASSED_OVER: usize = 256;
+/// A resource with more dependents than this is no link of a chain: they are better spread over engines.
+const MAX_FOLLOWED: usize = MAX_CHUNK_STEPS;
+/// How long a call may take if neither the resource nor its type says: an hour, as Heat gives a whole stack.
+const CALL_TIME_MS: u64 = 60 * 60 * 1_000;
+
+/// An engine that takes work.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Which.
+    pub engine: EngineRef,
+    /// What it is and offers.
+    pub row: EngineRow,
+}
+
+impl Candidate {
+    fn fits(&self, view: &WorkView) -> bool {
+        let offers = &self.row.offers;
+        let offered = offers
+            .binary_search_by(|offer| (**offer).cmp(&view.type_name))
+            .is_ok();
+        let host = view.host.as_ref().is_none_or(|host| *host == self.row.host);
+        let labels = || {
+            view.labels
+                .iter()
+                .all(|label| self.row.labels.contains(label))
+        };
+        offered && host && labels()
+    }
+}
+
+/// One item of a batch, with what to remember of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picked {
+    /// What is proposed.
+    pub item: AssignItem,
+    /// The work that it takes.
+    pub work: Work,
+    /// Its stack.
+    pub stack: StackId,
+    /// What it costs its engine; none for a later step of a chunk of calls, which runs alone in its turn.
+    pub weight: Option<Weight>,
+}
+
+/// What is known of a type.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    weight: Weight,
+    time_ms: u64,
+}
+
+/// The memory between decisions.
+pub struct Selector {
+    turns: Turns<StackId>,
+    loads: Loads<EngineRef>,
+    /// Proposed, and not known to be decided.
+    under_way: HashSet<Work>,
+    under_way_in: BTreeMap<StackId, u64>,
+    /// Where the last turn of a stack ended.
+    cursors: BTreeMap<StackId, Work>,
+    kinds: HashMap<Text, Kind>,
+}
+
+/// What one decision goes by.
+pub struct Moment<'a> {
+    /// The state.
+    pub machine: &'a StateMachine,
+    /// Its time now.
+    pub now_ms: u64,
+    /// Who takes work.
+    pub candidates: &'a [Candidate],
+    /// Work not to be proposed for now.
+    pub aside: &'a dyn Fn(Work) -> bool,
+}
+
+impl Selector {
+    /// A memory of nothing.
+    pub fn new(registry: &Registry) -> Self {
+        let kind = |schema: &anneal_provider::TypeSchema| {
+            let time = schema.default_timeout;
+            let time_ms = time.map_or(CALL_TIME_MS, |time| {
+                u64::try_from(time.as_millis()).unwrap_or(CALL_TIME_MS)
+            });
+            let weight = if schema.capabilities.derived_id {
+                Weight::Inline
+            } else {
+                Weight::Call
+            };
+            (Text::from(schema.name.as_str()), Kind { weight, time_ms })
+        };
+        Self {
+            turns: Turns::default(),
+            loads: Loads::default(),
+            under_way: HashSet::new(),
+            under_way_in: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            kinds: registry.schemas().map(kind).collect(),
+        }
+    }
+
+    /// The weight of an action of a type.
+    pub fn weight(&self, type_name: &str) -> Weight {
+        self.kinds
+            .get(type_name)
+            .map_or(Weight::Call, |kind| kind.weight)
+    }
+
+    /// What engines have.
+    pub fn loads(&mut self) -> &mut Loads<EngineRef> {
+        &mut self.loads
+    }
+
+    /// The next batch; empty if nothing can be given to anybody now.
+    pub fn decide(&mut self, moment: &Moment<'_>) -> Vec<Picked> {
+        let engines = moment.candidates.iter();
+        self.loads
+            .engines(engines.map(|found| (found.engine, found.row.capacity)));
+        let mut batch = Batch::default();
+        let mut spent = BTreeSet::new();
+        while batch.picked.len() < MAX_BATCH_ITEMS && self.any_room() {
+            let next = |beyond: Bound<StackId>| {
+                let mut ready = moment.machine.ready_stacks(moment.now_ms);
+                ready.find(|stack| {
+                    (beyond, Bound::Unbounded).contains(stack) && !spent.contains(stack)
+                })
+            };
+            let Some((stack, credit)) = self.turns.next(next) else {
+                break;
+            };
+            let before = batch.picked.len();
+            let more = self.turn(moment, stack, credit, &mut batch);
+            let took = i64::try_from(batch.picked.len() - before).unwrap_or(i64::MAX);
+            self.turns.took(stack, credit, took);
+            if !more {
+                spent.insert(stack);
+            }
+        }
+        batch.picked
+    }
+
+    /// A proposal was decided, or came to nothing: its work may be proposed again if it is still ready. The
+    /// load stays with those that were given.
+    pub fn decided(&mut self, picked: &Picked, given: bool) {
+        self.under_way.remove(&picked.work);
+        if let Some(count) = self.under_way_in.get_mut(&picked.stack) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way_in.remove(&picked.stack);
+            }
+        }
+        if !given && let Some(weight) = picked.weight {
+            self.loads.remove(picked.item.engine, weight);
+        }
+    }
+
+    fn any_room(&self) -> bool {
+        self.loads.any_room(Weight::Call) || self.loads.any_room(Weight::Inline)
+    }
+
+    /// One stack's turn; false if there is nothing more to take from it for now.
+    fn turn(
+        &mut self,
+        moment: &Moment<'_>,
+        stack: StackId,
+        credit: i64,
+        batch: &mut Batch,
+    ) -> bool {
+        let mut allowance = self
+            .allowance(moment.machine, stack)
+            .min(credit.unsigned_abs());
+        let mut passed_over = 0;
+        let mut last_seen = None;
+        let mut last_taken = None;
+        let from = self.cursors.get(&stack).copied();
+        let beyond = moment.machine.ready_after(stack, moment.now_ms, from);
+        // Once around: what lies before where the last turn ended comes last.
+        let around = moment.machine.ready_in(stack, moment.now_ms);
+        let around = around.take_while(|work| from.is_some_and(|from| *work <= from));
+        let mut all = beyond.chain(around);
+        let ended = loop {
+            if allowance == 0
+                || passed_over >= MAX_PASSED_OVER
+                || batch.picked.len() >= MAX_BATCH_ITEMS
+            {
+                break false;
+            }
+            let Some(work) = all.next() else { break true };
+            if self.under_way.contains(&work) || (moment.aside)(work) {
+                continue;
+            }
+            last_seen = Some(work);
+            let taken = self.take(moment, work, batch);
+            if taken == 0 {
+                passed_over += 1;
+            } else {
+                last_taken = Some(work);
+                allowance = allowance.saturating_sub(taken);
+            }
+        };
+        match last_taken.or(last_seen) {
+            Some(work) => self.cursors.insert(stack, work),
+            None => self.cursors.remove(&stack),
+        };
+        !ended && last_taken.is_some()
+    }
+
+    /// How many more actions a stack may have at once.
+    fn allowance(&self, machine: &StateMachine, stack: StackId) -> u64 {
+        let Some(view) = machine.stack(stack) else {
+            return 0;
+        };
+        let under_way = self.under_way_in.get(&stack).copied().unwrap_or(0);
+        view.row.options.parallelism.map_or(u64::MAX, |most| {
+            u64::from(most).saturating_sub(view.running + under_way)
+        })
+    }
+
+    /// Takes a piece of work, and what may travel with it; returns how many items that is.
+    fn take(&mut self, moment: &Moment<'_>, work: Work, batch: &mut Batch) -> u64 {
+        let Some(view) = moment.machine.work(work) else {
+            return 0;
+        };
+        if view.not_before_ms > moment.now_ms {
+            return 0;
+        }
+        let weight = self.weight(&view.type_name);
+        let fitting: Vec<&Candidate> = moment
+            .candidates
+            .iter()
+            .filter(|found| found.fits(&view))
+            .collect();
+        let fits = |engine: &EngineRef| fitting.iter().any(|found| found.engine == *engine);
+        let Some(engine) = self.loads.lightest(weight, fits) else {
+            return 0;
+        };
+        let Some(candidate) = moment
+            .candidates
+            .iter()
+            .find(|found| found.engine == engine)
+        else {
+            return 0;
+        };
+        let room = MAX_BATCH_ITEMS - batch.picked.len();
+        let followers = self.followers(moment, &view, candidate, room.min(MAX_CHUNK_STEPS));
+        let chunk = (!followers.is_empty()).then(|| batch.next_chunk());
+        let steps = 1 + followers.len() as u64;
+        for (place, step) in std::iter::once(view).chain(followers).enumerate() {
+            let own = self.weight(&step.type_name);
+            let weight = (place == 0 || own == Weight::Inline).then_some(own);
+            let picked = self.pick(moment, &step, engine, chunk, weight);
+            batch.picked.push(picked);
+        }
+        steps
+    }
+
+    fn pick(
+        &mut self,
+        moment: &Moment<'_>,
+        view: &WorkView,
+        engine: EngineRef,
+        chunk: Option<u32>,
+        weight: Option<Weight>,
+    ) -> Picked {
+        let work = match view.work {
+            Work::Make(resource) => AssignWork::Make {
+                resource,
+                definition: view.definition,
+            },
+            Work::Look(instance) => AssignWork::Look { instance },
+            Work::Delete(instance) => AssignWork::Delete { instance },
+        };
+        let kind_ms = self
+            .kinds
+            .get(&view.type_name)
+            .map_or(CALL_TIME_MS, |kind| kind.time_ms);
+        let time_ms = view.timeout_ms.unwrap_or(kind_ms);
+        self.under_way.insert(view.work);
+        *self.under_way_in.entry(view.stack).or_default() += 1;
+        if let Some(weight) = weight {
+            self.loads.add(engine, weight);
+        }
+        Picked {
+            item: AssignItem {
+                work,
+                engine,
+                not_after_ms: moment.now_ms.saturating_add(time_ms),
+                chunk,
+            },
+            work: view.work,
+            stack: view.stack,
+            weight,
+        }
+    }
+
+    /// What travels in the same chunk after a first step, in order. Calls are walked one after the other, so only
+    /// a chain of them gains by it; inline actions gain in any shape.
+    fn followers(
+        &self,
+        moment: &Moment<'_>,
+        first: &WorkView,
+        candidate: &Candidate,
+        most: usize,
+    ) -> Vec<WorkView> {
+        let mut followers = Vec::new();
+        if !first.chunkable {
+            return followers;
+        }
+        let parallelism = moment.machine.stack(first.stack);
+        if parallelism.is_some_and(|stack| stack.row.options.parallelism.is_some()) {
+            return followers;
+        }
+        let mut chunk = Chunk::default();
+        add(&mut chunk, first.work);
+        let mut tips = vec![first.work];
+        while let Some(tip) = tips.pop() {
+            for next in after(moment.machine, &chunk, tip) {
+                let inline = self.weight(&next.type_name) == Weight::Inline;
+                if followers.len() + 1 >= most {
+                    return followers;
+                }
+                let taken = chunk_has(&chunk, next.work) || self.under_way.contains(&next.work);
+                if taken || !candidate.fits(&next) {
+                    continue;
+                }
+                add(&mut chunk, next.work);
+                tips.push(next.work);
+                followers.push(next);
+                if !inline {
+                    break;
+                }
+            }
+        }
+        followers
+    }
+}
+
+/// A batch being put together.
+#[derive(Default)]
+struct Batch {
+    picked: Vec<Picked>,
+    chunks: u32,
+}
+
+impl Batch {
+    fn next_chunk(&mut self) -> u32 {
+        self.chunks += 1;
+        self.chunks
+    }
+}
+
+fn add(chunk: &mut Chunk, work: Work) {
+    match work {
+        Work::Make(resource) => chunk.add_create(resource),
+        Work::Delete(instance) => chunk.add_delete(instance),
+        Work::Look(_) => {}
+    }
+}
+
+fn chunk_has(chunk: &Chunk, work: Work) -> bool {
+    match work {
+        Work::Make(resource) => chunk.has_create(resource),
+        Work::Delete(instance) => chunk.has_delete(instance),
+        Work::Look(_) => false,
+    }
+}
+
+fn after(machine: &StateMachine, chunk: &Chunk, tip: Work) -> Vec<WorkView> {
+    match tip {
+        Work::Make(resource) => {
+            if machine.required_by(resource).nth(MAX_FOLLOWED).is_some() {
+                return Vec::new();
+            }
+            let mut found = machine.creates_after(chunk, resource);
+            found.retain(|view| view.action == Action::Create);
+            found
+        }
+        Work::Delete(instance) => machine.deletes_after(chunk, instance),
+        Work::Look(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,120 @@
+//! One provider call: bounded by the lease and its own time, and safe against a provider that panics.
+//!
+//! Knows nothing of assignments or the log. A call that does not end by itself is dropped, which is no verdict.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::task::{Context, Poll, Waker};
+
+use anneal_provider::{
+    Applied, ApplyRequest, BootTime, CallContext, Failure, FailureClass, Observed, Provider,
+    ReadRequest,
+};
+use futures_util::FutureExt;
+
+/// What is asked of the provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ask<'a> {
+    /// Create, update or delete.
+    Apply(ApplyRequest<'a>),
+    /// See what is there.
+    Look(ReadRequest<'a>),
+}
+
+/// What the provider, or its end, said.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// To an `Ask::Apply`.
+    Applied(Result<Applied, Failure>),
+    /// To an `Ask::Look`.
+    Observed(Result<Observed, Failure>),
+}
+
+impl Said {
+    /// The answer to a question that got none.
+    fn nothing(ask: &Ask<'_>, class: FailureClass, message: String) -> Self {
+        let failure = Failure::no_verdict(class, message);
+        match ask {
+            Ask::Apply(_) => Self::Applied(Err(failure)),
+            Ask::Look(_) => Self::Observed(Err(failure)),
+        }
+    }
+}
+
+/// Asks, and waits for the answer until the call's time or the lease is over.
+pub(crate) async fn call(provider: &dyn Provider, ctx: &CallContext, ask: Ask<'_>) -> Said {
+    let asking = guarded(provider, ctx, ask);
+    let over = over(ctx);
+    tokio::pin!(asking, over);
+    tokio::select! {
+        // An answer that came in time counts, even if the time is over now.
+        biased;
+        said = &mut asking => said,
+        message = &mut over => Said::nothing(&ask, FailureClass::Aborted, message.to_owned()),
+    }
+}
+
+/// Asks a provider that is thought to answer without waiting for anything. `None`: it does wait, and
+/// nothing has been done yet that a call with the same context would not do again.
+pub(crate) fn call_now(provider: &dyn Provider, ctx: &CallContext, ask: Ask<'_>) -> Option<Said> {
+    let asking = guarded(provider, ctx, ask);
+    tokio::pin!(asking);
+    match asking.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(said) => Some(said),
+        Poll::Pending => None,
+    }
+}
+
+async fn guarded(provider: &dyn Provider, ctx: &CallContext, ask: Ask<'_>) -> Said {
+    let asking = async {
+        match ask {
+            Ask::Apply(request) => Said::Applied(provider.apply(ctx, request).await),
+            Ask::Look(request) => Said::Observed(provider.look(ctx, request).await),
+        }
+    };
+    // The provider's own state may be torn; nothing of ours is.
+    match AssertUnwindSafe(asking).catch_unwind().await {
+        Ok(said) => said,
+        Err(panic) => {
+            let words = words(&*panic);
+            tracing::error!(instance = ctx.instance_id, "a provider panicked: {words}");
+            let message = format!("the provider panicked: {words}");
+            Said::nothing(&ask, FailureClass::Permanent, message)
+        }
+    }
+}
+
+/// Returns when the call must not run any more, and says why.
+async fn over(ctx: &CallContext) -> &'static str {
+    let mut lease = ctx.lease.clone();
+    loop {
+        let lease_end = *lease.borrow_and_update();
+        if lease_end.has_passed() {
+            return "the engine's lease ended during the call";
+        }
+        if ctx.not_after.has_passed() {
+            return "the call took longer than it may";
+        }
+        let wait = sleep_towards(lease_end.min(ctx.not_after));
+        tokio::select! {
+            () = wait => {}
+            // Every renewal is also a moment to look at the clock again, which counts suspend.
+            changed = lease.changed() => if changed.is_err() {
+                return "the engine stopped during the call";
+            },
+        }
+    }
+}
+
+async fn sleep_towards(moment: BootTime) {
+    tokio::time::sleep(moment.remaining()).await;
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let words = panic
+        .downcast_ref::<&str>()
+        .map(|words| (*words).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    words.unwrap_or_else(|| "without words".to_owned())
+}

@@ -1,0 +1,146 @@
+//! What a provider said, in the state machine's words.
+//!
+//! Pure. Knows nothing of assignments. Whatever is not certainly a verdict becomes none: the instance is then
+//! looked at, which costs a read; to believe too much could cost an orphan.
+
+use std::collections::BTreeSet;
+
+use anneal_provider::{Applied, Failure, FailureClass, Made, Observed, TypeSchema, Verdict};
+use anneal_statemachine::command::{
+    ActionResult, Done, ErrorClass, Failure as Failed, Input, Looked, Value,
+};
+use bytes::Bytes;
+
+use super::values::offered;
+
+/// What an action used, which its report carries beside the provider's answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Used {
+    /// The evaluated properties, in canonical form.
+    pub(crate) properties: Option<Bytes>,
+    /// Every value that the definition refers to.
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// The end of a create, update or delete.
+pub(crate) fn of_apply(
+    schema: &TypeSchema,
+    used: Used,
+    answer: Result<Applied, Failure>,
+) -> ActionResult {
+    match answer {
+        Ok(Applied::Done(made)) => ActionResult::Done(done(schema, made, Some(used))),
+        Ok(Applied::Deleted) => ActionResult::Done(Done::default()),
+        Ok(Applied::NeedsReplace { because }) => {
+            let paths: Vec<String> = because.iter().map(ToString::to_string).collect();
+            ActionResult::NeedsReplace {
+                because: paths.join(", ").into(),
+            }
+        }
+        Ok(Applied::Gone) => ActionResult::Gone,
+        Ok(Applied::Conflict {
+            physical_id,
+            message,
+        }) => ActionResult::Conflict {
+            message: message.into(),
+            physical_id: Some(physical_id.into()),
+        },
+        Err(failure) => of_failure(failure),
+    }
+}
+
+/// The end of a look. `used` is what the lost action aimed at, if it is still known.
+pub(crate) fn of_look(
+    schema: &TypeSchema,
+    used: Option<Used>,
+    answer: Result<Observed, Failure>,
+) -> ActionResult {
+    match answer {
+        Ok(Observed::Absent { .. }) => ActionResult::Looked(Looked::Absent),
+        Ok(Observed::Present(found)) if found.as_aimed && used.is_some() => {
+            ActionResult::Looked(Looked::AsAimed(done(schema, found.made, used)))
+        }
+        // Without the aim's inputs nobody can say which fingerprint it has: an update will tell.
+        Ok(Observed::Present(found)) => {
+            ActionResult::Looked(Looked::Otherwise(done(schema, found.made, None)))
+        }
+        Err(failure) => of_failure(failure),
+    }
+}
+
+/// A call that ended without the provider's saying so.
+pub(crate) fn no_verdict(message: impl Into<String>, physical_id: Option<&str>) -> ActionResult {
+    ActionResult::NoVerdict {
+        message: message.into().into(),
+        physical_id: physical_id.map(Into::into),
+    }
+}
+
+/// An action that was not begun, and will not be.
+pub(crate) fn declined(reason: impl Into<String>) -> ActionResult {
+    ActionResult::Declined {
+        reason: reason.into().into(),
+    }
+}
+
+fn of_failure(failure: Failure) -> ActionResult {
+    let retry_after_ms = failure
+        .retry_after
+        .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    let (before_effect, left) = match failure.verdict {
+        Verdict::Unknown => return no_verdict(failure.message, None),
+        Verdict::NothingDone if failure.class == FailureClass::Aborted => {
+            return declined(failure.message);
+        }
+        Verdict::NothingDone => (true, None),
+        Verdict::LeftBehind(made) => (false, Some(made)),
+    };
+    ActionResult::Failed(Failed {
+        class: match failure.class {
+            FailureClass::Transient | FailureClass::Aborted => ErrorClass::Transient,
+            FailureClass::Quota => ErrorClass::Quota,
+            FailureClass::Permanent => ErrorClass::Permanent,
+        },
+        before_effect,
+        left_something: left.is_some(),
+        message: failure.message.into(),
+        retry_after_ms,
+        physical_id: left.map(|made| made.physical_id.into()),
+    })
+}
+
+fn done(schema: &TypeSchema, made: Made, used: Option<Used>) -> Done {
+    let used = used.unwrap_or_default();
+    Done {
+        values: values(schema, &made),
+        physical_id: Some(made.physical_id.into()),
+        private: Some(made.private),
+        properties: used.properties,
+        inputs: used.inputs,
+        unhealthy: false,
+    }
+}
+
+fn values(schema: &TypeSchema, made: &Made) -> Vec<Value> {
+    let secret: BTreeSet<&str> = schema
+        .attributes
+        .iter()
+        .filter(|attribute| attribute.secret)
+        .map(|attribute| attribute.name.as_str())
+        .chain(made.secret_attributes.iter().map(String::as_str))
+        .collect();
+    let reference = made.reference_id.as_ref().unwrap_or(&made.physical_id);
+    // The reference id may itself be a secret: that of a random string is its value.
+    let reference_secret = made.attributes.iter().any(|(name, found)| {
+        secret.contains(name.as_str()) && found.as_str() == Some(reference.as_str())
+    });
+    let mut values = vec![offered(
+        None,
+        &serde_json::Value::from(reference.as_str()),
+        reference_secret,
+    )];
+    for (name, found) in &made.attributes {
+        values.push(offered(Some(name), found, secret.contains(name.as_str())));
+    }
+    values
+}

@@ -1,0 +1,359 @@
+//! Carrying out duties: one, or the steps of a chunk one after the other, without the log in between.
+//!
+//! Every step is checked in the replica just before its call. What can't be begun is declined; what follows from
+//! it then finds its footing missing, and is declined too.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use anneal_provider::{BootTime, Progress};
+use anneal_statemachine::StateMachine;
+use anneal_statemachine::command::{ActionResult, ReportItem};
+use anneal_statemachine::id::{InstanceId, StackId, Text, Token};
+use anneal_statemachine::row::Action;
+use anneal_statemachine::view::AssignmentView;
+use prost::Message;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{self, call_now};
+use super::facts::{self, Facts, NotBegun, Walked};
+use super::ledger::Duty;
+use super::order::{Definitions, Order, Prepared, Surroundings};
+use super::verdict;
+use crate::codec;
+use crate::lease::Engine;
+use crate::replica::{Replica, Rows};
+
+/// What everything that runs here shares.
+pub(super) struct Shared {
+    pub(super) replica: Replica,
+    pub(super) engine: Arc<Engine>,
+    pub(super) surroundings: Surroundings,
+    definitions: Mutex<Definitions>,
+    running: Mutex<BTreeMap<InstanceId, Running>>,
+}
+
+/// A call under way.
+pub(super) struct Running {
+    pub(super) token: Token,
+    pub(super) stack: StackId,
+    pub(super) cancel: CancellationToken,
+    pub(super) cancellable: bool,
+}
+
+/// What becomes of a step.
+enum Step {
+    /// Nobody waits for an answer any more.
+    Dropped,
+    Ended(ActionResult),
+    Ask(Box<Order>),
+}
+
+impl Shared {
+    pub(super) fn new(replica: Replica, engine: Arc<Engine>, surroundings: Surroundings) -> Self {
+        Self {
+            replica,
+            engine,
+            surroundings,
+            definitions: Mutex::default(),
+            running: Mutex::default(),
+        }
+    }
+
+    /// Carries out what can be done without waiting. What is left is to be walked.
+    pub(super) fn walk_now(
+        &self,
+        mut duties: VecDeque<Duty>,
+        walked: &mut Walked,
+    ) -> VecDeque<Duty> {
+        while let Some(duty) = duties.front() {
+            if !duty.derived || !self.engine.holds_lease() {
+                break;
+            }
+            let result = match self.prepare(duty, walked) {
+                Step::Dropped => None,
+                Step::Ended(result) => Some(result),
+                Step::Ask(order) => {
+                    let ctx = self.context(&order, CancellationToken::new(), None);
+                    match call_now(&*order.provider, &ctx, order.ask()) {
+                        Some(said) => Some(self.ended(*order, said, walked, None)),
+                        None => break,
+                    }
+                }
+            };
+            if let Some(duty) = duties.pop_front()
+                && let Some(result) = result
+            {
+                self.report(&duty, result);
+            }
+        }
+        duties
+    }
+
+    /// Carries out duties one after the other.
+    pub(super) async fn walk(self: Arc<Self>, duties: VecDeque<Duty>, mut walked: Walked) {
+        for duty in duties {
+            if !self.lease(&duty).await {
+                return;
+            }
+            match self.prepare(&duty, &walked) {
+                Step::Dropped => {}
+                Step::Ended(result) => self.report(&duty, result),
+                Step::Ask(order) => {
+                    let result = self.ask(*order, &mut walked).await;
+                    self.report(&duty, result);
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, order: Order, walked: &mut Walked) -> ActionResult {
+        let _under_way = UnderWay::begin(self, &order);
+        let early = Arc::new(EarlyId {
+            engine: Arc::clone(&self.engine),
+            assignment: order.facts.assignment.clone(),
+            known: Mutex::default(),
+        });
+        let cancel = self.cancel_of(order.facts.assignment.instance);
+        let ctx = self.context(&order, cancel, Some(early.clone()));
+        let said = call::call(&*order.provider, &ctx, order.ask()).await;
+        self.ended(order, said, walked, early.take().as_deref())
+    }
+
+    fn ended(
+        &self,
+        order: Order,
+        said: call::Said,
+        walked: &mut Walked,
+        early: Option<&str>,
+    ) -> ActionResult {
+        let (instance, action) = (
+            order.facts.assignment.instance,
+            order.facts.assignment.action,
+        );
+        let name = order.facts.assignment.name.clone();
+        let mut result = order.end(said);
+        match &mut result {
+            ActionResult::Done(done) if action != Action::Delete => {
+                walked.done.insert(instance);
+                walked.produced.add(name, done.values.clone());
+            }
+            ActionResult::Done(_) | ActionResult::Gone => {
+                walked.done.insert(instance);
+            }
+            ActionResult::NoVerdict { physical_id, .. } if physical_id.is_none() => {
+                *physical_id = early.map(Text::from);
+            }
+            _ => {}
+        }
+        result
+    }
+
+    /// Waits for the lease; false if the assignment's incarnation is over.
+    async fn lease(&self, duty: &Duty) -> bool {
+        let mut end = self.engine.lease_end();
+        loop {
+            if *self.engine.incarnation().borrow() != Some(duty.assignment.engine) {
+                return false;
+            }
+            if self.engine.holds_lease() {
+                return true;
+            }
+            end.mark_unchanged();
+            if self.engine.holds_lease() {
+                return true;
+            }
+            if end.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    fn prepare(&self, duty: &Duty, walked: &Walked) -> Step {
+        if *self.engine.draining().borrow() && duty.assignment.action != Action::Look {
+            return Step::Ended(verdict::declined(NotBegun::Draining.to_string()));
+        }
+        match self.try_prepare(duty, walked) {
+            Ok(Ok(Prepared::Ask(order))) => Step::Ask(order),
+            Ok(Ok(Prepared::Ended(result))) => Step::Ended(result),
+            Ok(Err(NotBegun::Over)) => Step::Dropped,
+            Ok(Err(reason)) => Step::Ended(verdict::declined(reason.to_string())),
+            // The member can't go on without its rows; until it stops, nothing is begun on a guess.
+            Err(error) => {
+                tracing::error!(instance = %duty.assignment.instance, %error, "rows can't be read");
+                Step::Ended(verdict::declined(format!(
+                    "this member can't read its rows: {error}"
+                )))
+            }
+        }
+    }
+
+    fn try_prepare(
+        &self,
+        duty: &Duty,
+        walked: &Walked,
+    ) -> std::io::Result<Result<Prepared, NotBegun>> {
+        let reader = self.replica.rows();
+        let newest = reader.newest();
+        let definition = lock(&self.definitions).get(&newest, duty.assignment.definition)?;
+        let Some(definition) = definition else {
+            return Ok(Err(NotBegun::NoDefinition));
+        };
+        let references = &definition.references;
+        let gather = |machine: &StateMachine| facts::gather(machine, duty, references, walked);
+        let surroundings = &self.surroundings;
+        let finish = |facts: Result<Facts, NotBegun>, rows: &Rows<'_>| match facts {
+            Ok(facts) => {
+                let definition = Arc::clone(&definition);
+                Order::prepare(surroundings, rows, definition, facts, walked).map(Ok)
+            }
+            Err(reason) => Ok(Err(reason)),
+        };
+        if references.is_empty() {
+            return finish(self.replica.read(gather), &newest);
+        }
+        // Values must be of the very instances that memory says are current.
+        self.replica.read_then(gather, finish)
+    }
+
+    fn context(
+        &self,
+        order: &Order,
+        cancel: CancellationToken,
+        early: Option<Arc<EarlyId>>,
+    ) -> anneal_provider::CallContext {
+        let not_after = self.engine.moment_of(order.facts.assignment.not_after_ms);
+        // Without a lease there is no idea of state time either, and no call is made.
+        let not_after = not_after.unwrap_or(BootTime { boot_ms: 0 });
+        let progress = early.map(|early| early as Arc<dyn Progress>);
+        order.context(&self.surroundings, not_after, cancel, progress)
+    }
+
+    fn report(&self, duty: &Duty, result: ActionResult) {
+        tracing::debug!(
+            instance = %duty.assignment.instance,
+            token = %duty.assignment.token,
+            action = %duty.assignment.action,
+            result = word(&result),
+            "an action ended"
+        );
+        send(&self.engine, &duty.assignment, result);
+    }
+
+    /// Cancels what runs and fits.
+    pub(super) fn cancel(&self, fits: impl Fn(InstanceId, &Running) -> bool) {
+        for (instance, running) in &*lock(&self.running) {
+            if fits(*instance, running) {
+                running.cancel.cancel();
+            }
+        }
+    }
+
+    fn cancel_of(&self, instance: InstanceId) -> CancellationToken {
+        let running = lock(&self.running);
+        running
+            .get(&instance)
+            .map(|running| running.cancel.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// Counts a call for as long as it runs, however it ends.
+struct UnderWay<'a> {
+    shared: &'a Shared,
+    instance: InstanceId,
+    token: Token,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin(shared: &'a Shared, order: &Order) -> Self {
+        let (instance, token) = (
+            order.facts.assignment.instance,
+            order.facts.assignment.token,
+        );
+        let running = Running {
+            token,
+            stack: order.facts.assignment.stack,
+            cancel: CancellationToken::new(),
+            cancellable: order.facts.traits.cancellable,
+        };
+        lock(&shared.running).insert(instance, running);
+        shared.engine.call_began();
+        Self {
+            shared,
+            instance,
+            token,
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut running = lock(&self.shared.running);
+        if running
+            .get(&self.instance)
+            .is_some_and(|running| running.token == self.token)
+        {
+            running.remove(&self.instance);
+        }
+        drop(running);
+        self.shared.engine.call_ended();
+    }
+}
+
+/// Tells of a physical id as soon as it is known, so that the instance is found should this engine be lost, and
+/// keeps it for the case that the call ends without a verdict.
+struct EarlyId {
+    engine: Arc<Engine>,
+    assignment: AssignmentView,
+    known: Mutex<Option<String>>,
+}
+
+impl EarlyId {
+    fn take(&self) -> Option<String> {
+        lock(&self.known).take()
+    }
+}
+
+impl Progress for EarlyId {
+    fn physical_id(&self, physical_id: &str) {
+        let before = lock(&self.known).replace(physical_id.to_owned());
+        if before.as_deref() != Some(physical_id) {
+            let physical_id = physical_id.into();
+            send(
+                &self.engine,
+                &self.assignment,
+                ActionResult::LatePhysicalId { physical_id },
+            );
+        }
+    }
+}
+
+/// Puts a result on its way to the leader.
+fn send(engine: &Engine, assignment: &AssignmentView, result: ActionResult) {
+    let item = ReportItem {
+        instance: assignment.instance,
+        token: assignment.token,
+        engine: assignment.engine,
+        result,
+    };
+    engine.report(codec::report(&item).encode_to_vec().into());
+}
+
+fn word(result: &ActionResult) -> &'static str {
+    match result {
+        ActionResult::Done(_) => "done",
+        ActionResult::NeedsReplace { .. } => "needs replacement",
+        ActionResult::Declined { .. } => "declined",
+        ActionResult::Failed(_) => "failed",
+        ActionResult::NoVerdict { .. } => "no verdict",
+        ActionResult::Looked(_) => "looked",
+        ActionResult::Gone => "gone",
+        ActionResult::Conflict { .. } => "conflict",
+        ActionResult::LatePhysicalId { .. } => "late physical id",
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no holder panics")
+}

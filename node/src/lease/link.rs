@@ -1,0 +1,280 @@
+//! The engine's end of its stream to the leader: registers, keeps the lease, brings results and answers.
+//!
+//! Knows nothing of what is assigned or how it is carried out. Whatever breaks is begun again with
+//! whoever leads then; what was sent and not answered goes again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anneal_proto::engine::v1::{
+    self as proto, FromEngine, FromLeader, from_engine, from_leader, heartbeat_answer,
+};
+use anneal_statemachine::id::EngineRef;
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tokio_stream::StreamExt;
+use tonic::Status;
+
+use super::engine::Engine;
+use super::own::Renewal;
+use crate::execute::outbox::Outbox;
+
+/// Between attempts to reach a leader: less than an election takes, so that a new one is found at once.
+const RETRY: Duration = Duration::from_millis(200);
+/// Messages on their way to the leader, at most: all batches that may be unanswered, and some answers.
+const MAX_OUTBOUND_MESSAGES: usize = 256;
+/// A leader that says nothing for this many heartbeats is taken to be unreachable.
+const SILENT_HEARTBEATS: u32 = 3;
+
+/// The way to whoever leads.
+#[async_trait]
+pub trait Leaders: Send + Sync {
+    /// The member that leads, as far as this one knows.
+    fn leader(&self) -> watch::Receiver<Option<u64>>;
+
+    /// Registers an engine; returns its incarnation, which this member's replica has applied.
+    async fn register(
+        &self,
+        leader: u64,
+        request: proto::RegisterRequest,
+    ) -> Result<EngineRef, Status>;
+
+    /// Opens the stream.
+    async fn attach(
+        &self,
+        leader: u64,
+        outbound: mpsc::Receiver<FromEngine>,
+    ) -> Result<BoxStream<'static, Result<FromLeader, Status>>, Status>;
+
+    /// The incarnation of this member's engine that its replica has as not expired.
+    fn registered(&self) -> Option<EngineRef>;
+
+    /// How far this member's replica is.
+    fn applied_index(&self) -> u64;
+
+    /// Changes whenever the engines in this member's replica may have changed.
+    fn engines(&self) -> watch::Receiver<u64>;
+}
+
+/// What the leader asks to be read.
+pub type Requests = mpsc::Sender<proto::ObservationRequest>;
+/// What was read.
+pub type Answers = mpsc::Receiver<proto::ObservationAnswer>;
+
+/// Keeps one engine linked to the leader.
+pub struct Link {
+    /// Whose link it is.
+    pub engine: Arc<Engine>,
+    /// The way to the leader.
+    pub leaders: Arc<dyn Leaders>,
+    /// How often to speak up.
+    pub heartbeat: Duration,
+    /// Where requests to observe go.
+    pub requests: Requests,
+    /// Where answers come from.
+    pub answers: Answers,
+}
+
+/// Why a stream was given up.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the leader changed")]
+    LeaderChanged,
+    #[error("the leader says: {0}")]
+    Stopped(String),
+    #[error("the leader is silent")]
+    Silent,
+    #[error("the stream ended")]
+    Ended,
+    #[error(transparent)]
+    Refused(#[from] Status),
+    #[error("the registration is over")]
+    IncarnationOver,
+}
+
+impl Link {
+    /// Runs for as long as the member does; dropped to stop.
+    pub async fn run(mut self) {
+        loop {
+            if let Err(broken) = self.once().await {
+                tracing::debug!(%broken, "the link to the leader broke");
+            }
+            self.engine.with_outbox(Outbox::start_over);
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn once(&mut self) -> Result<(), Broken> {
+        let mut leader = self.leaders.leader();
+        let known = *leader
+            .wait_for(Option::is_some)
+            .await
+            .map_err(|_| Broken::Ended)?;
+        let Some(member) = known else { return Ok(()) };
+        leader.mark_unchanged();
+        let me = self.registration(member).await?;
+        let (outbound, receiver) = mpsc::channel(MAX_OUTBOUND_MESSAGES);
+        let hello = proto::Hello {
+            member_id: me.member,
+            incarnation: me.incarnation,
+        };
+        say(&outbound, from_engine::Message::Hello(hello)).await?;
+        let inbound = self.leaders.attach(member, receiver).await?;
+        tracing::debug!(engine = %me, leader = member, "attached to the leader");
+        self.converse(me, leader, outbound, inbound).await
+    }
+
+    /// The incarnation to act under: the one it has, or a new one.
+    async fn registration(&self, leader: u64) -> Result<EngineRef, Broken> {
+        let mine = *self.engine.incarnation().borrow();
+        if mine.is_some() && mine == self.leaders.registered() {
+            return Ok(mine.unwrap_or_default());
+        }
+        // What ran under the old one ends before anything can begin under the new one.
+        self.engine.surrender();
+        self.engine.calls_ended().await;
+        let profile = &self.engine.profile;
+        let label = |(name, value): &(String, String)| proto::Label {
+            name: name.clone(),
+            value: value.clone(),
+        };
+        let request = proto::RegisterRequest {
+            member_id: profile.member,
+            host: profile.host.clone(),
+            address: profile.address.clone(),
+            capacity: profile.capacity,
+            offers: profile.offers.clone(),
+            labels: profile.labels.iter().map(label).collect(),
+        };
+        let me = self.leaders.register(leader, request).await?;
+        tracing::info!(engine = %me, "registered");
+        self.engine.registered(me);
+        Ok(me)
+    }
+
+    async fn converse(
+        &mut self,
+        me: EngineRef,
+        mut leader: watch::Receiver<Option<u64>>,
+        outbound: mpsc::Sender<FromEngine>,
+        mut inbound: BoxStream<'static, Result<FromLeader, Status>>,
+    ) -> Result<(), Broken> {
+        let mut beat = tokio::time::interval(self.heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut draining = self.engine.draining();
+        let mut engines = self.leaders.engines();
+        let mut unheard = 0;
+        if self.leaders.registered() != Some(me) {
+            return Err(self.over());
+        }
+        self.send_results(&outbound).await?;
+        loop {
+            tokio::select! {
+                _ = beat.tick() => {
+                    unheard += 1;
+                    if unheard > SILENT_HEARTBEATS {
+                        return Err(Broken::Silent);
+                    }
+                    self.send_heartbeat(&outbound).await?;
+                }
+                _ = draining.changed() => self.send_heartbeat(&outbound).await?,
+                () = self.engine.outbox_stirred() => self.send_results(&outbound).await?,
+                Some(answer) = self.answers.recv() => {
+                    say(&outbound, from_engine::Message::Observation(answer)).await?;
+                }
+                message = inbound.next() => {
+                    unheard = 0;
+                    let message = message.ok_or(Broken::Ended)??;
+                    self.hear(message)?;
+                }
+                _ = leader.changed() => return Err(Broken::LeaderChanged),
+                changed = engines.changed() => {
+                    changed.map_err(|_| Broken::Ended)?;
+                    if self.leaders.registered() != Some(me) {
+                        return Err(self.over());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send_heartbeat(&self, outbound: &mpsc::Sender<FromEngine>) -> Result<(), Broken> {
+        let beat = proto::Heartbeat {
+            applied_index: self.leaders.applied_index(),
+            running: self.engine.running(),
+            draining: *self.engine.draining().borrow(),
+            // Taken last: the lease runs from here.
+            sequence: self.engine.sending_heartbeat(),
+        };
+        say(outbound, from_engine::Message::Heartbeat(beat)).await
+    }
+
+    async fn send_results(&self, outbound: &mpsc::Sender<FromEngine>) -> Result<(), Broken> {
+        while let Some((sequence, reports)) = self.engine.with_outbox(Outbox::next_batch) {
+            let batch = proto::ResultBatch { sequence, reports };
+            say(outbound, from_engine::Message::Results(batch)).await?;
+        }
+        Ok(())
+    }
+
+    fn hear(&self, message: FromLeader) -> Result<(), Broken> {
+        match message.message {
+            Some(from_leader::Message::Heartbeat(answer)) => self.hear_heartbeat(answer),
+            Some(from_leader::Message::Results(answer)) => {
+                let proto::ResultAnswer { sequence, applied } = answer;
+                self.engine
+                    .with_outbox(|outbox| outbox.answered(sequence, applied));
+                self.engine.outbox_answered();
+                Ok(())
+            }
+            Some(from_leader::Message::Observe(request)) => {
+                // More than can be read now: the leader asks again when it hears nothing.
+                let _ = self.requests.try_send(request);
+                Ok(())
+            }
+            Some(from_leader::Message::Stop(stop)) => Err(Broken::Stopped(stop.reason)),
+            None => Ok(()),
+        }
+    }
+
+    fn hear_heartbeat(&self, answer: proto::HeartbeatAnswer) -> Result<(), Broken> {
+        use proto::lease_refused::Reason;
+        match answer.verdict {
+            Some(heartbeat_answer::Verdict::Renewed(renewed)) => {
+                self.engine.renewed(Renewal {
+                    sequence: answer.sequence,
+                    lease_ms: renewed.lease_ms,
+                    quorum_age_ms: renewed.quorum_age_ms,
+                    state_time_ms: renewed.state_time_ms,
+                });
+                Ok(())
+            }
+            Some(heartbeat_answer::Verdict::Refused(refused)) => match refused.reason() {
+                Reason::Expiring | Reason::NotRegistered => Err(self.over()),
+                reason => {
+                    tracing::warn!(?reason, "the leader does not renew the lease");
+                    Ok(())
+                }
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// This incarnation is over, or will be before it could act again.
+    fn over(&self) -> Broken {
+        self.engine.surrender();
+        Broken::IncarnationOver
+    }
+}
+
+async fn say(
+    outbound: &mpsc::Sender<FromEngine>,
+    message: from_engine::Message,
+) -> Result<(), Broken> {
+    let message = FromEngine {
+        message: Some(message),
+    };
+    outbound.send(message).await.map_err(|_| Broken::Ended)
+}
