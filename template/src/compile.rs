@@ -1,6 +1,6 @@
 //! Compiles a whole template. Knows the order of the steps; what each does is elsewhere.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
@@ -11,6 +11,7 @@ use crate::fold::{Folder, Neighbour, Neighbours, Scope, Uses};
 use crate::head::{self, Sections};
 use crate::limits::Limits;
 use crate::literal::Reporter;
+use crate::lookup::LookupTable;
 use crate::order::in_order;
 use crate::output;
 use crate::parameter::{self, Given, Parameters};
@@ -227,7 +228,7 @@ impl Neighbours for Nobody {
 /// The resources of one text, by name.
 struct Neighbourhood<'x, 't, 'a> {
     outlines: &'x [Outline<'t, 'a>],
-    index: HashMap<&'t str, u32>,
+    index: LookupTable<&'t str, u32>,
 }
 
 impl Neighbours for Neighbourhood<'_, '_, '_> {

@@ -28,6 +28,7 @@ mod graph;
 mod head;
 mod limits;
 mod literal;
+mod lookup;
 mod meta;
 mod order;
 mod output;

@@ -1,9 +1,8 @@
 //! Puts compiled resources in order, what is needed first, and tells the circles that make that impossible.
 
-use std::collections::HashMap;
-
 use crate::definition::{CompiledResource, Definition};
 use crate::graph::Needs;
+use crate::lookup::LookupTable;
 use crate::problem::{Collector, Position, Reported, SourceId};
 
 /// Sorts resources, what is needed first, and those that a condition leaves out last. The order depends on
@@ -49,7 +48,7 @@ pub(crate) fn needed(definition: &Definition) -> impl Iterator<Item = &str> {
 
 /// The graph of the resources, each called by its rank in the alphabet.
 fn needs(resources: &[CompiledResource], by_name: &[usize]) -> Needs {
-    let ranks: HashMap<&str, usize> = by_name
+    let ranks: LookupTable<&str, usize> = by_name
         .iter()
         .enumerate()
         .map(|(rank, at)| (resources[*at].name.as_str(), rank))

@@ -1,7 +1,7 @@
 //! Circles that a patch closes through stored resources. Looked for from the new edges only, from both ends
 //! at once, so that the shorter side decides the cost.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::definition::CompiledResource;
 use crate::order::{needed, tell_circle};
@@ -37,7 +37,7 @@ struct Edges<'x> {
     /// Of the compiled resources: what each needs.
     needs: BTreeMap<&'x str, BTreeSet<&'x str>>,
     /// The same, the other way round.
-    needed_by: HashMap<&'x str, Vec<&'x str>>,
+    needed_by: BTreeMap<&'x str, Vec<&'x str>>,
     removed: &'x BTreeMap<&'x str, NodeRef<'x>>,
     view: &'x dyn StackView,
 }
@@ -49,7 +49,7 @@ impl<'x> Edges<'x> {
         view: &'x dyn StackView,
     ) -> Self {
         let mut needs = BTreeMap::new();
-        let mut needed_by: HashMap<&str, Vec<&str>> = HashMap::new();
+        let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for resource in resources {
             let own: BTreeSet<&str> = resource.definition.iter().flat_map(needed).collect();
             for needed in &own {
@@ -106,14 +106,14 @@ impl<'x> Edges<'x> {
 /// One end of a search.
 struct Side {
     /// From which neighbour each was come to; the start from itself.
-    came_from: HashMap<String, String>,
+    came_from: BTreeMap<String, String>,
     open: VecDeque<String>,
 }
 
 impl Side {
     fn starting(name: &str) -> Self {
         Self {
-            came_from: HashMap::from([(name.to_owned(), name.to_owned())]),
+            came_from: BTreeMap::from([(name.to_owned(), name.to_owned())]),
             open: VecDeque::from([name.to_owned()]),
         }
     }

@@ -1,8 +1,9 @@
 //! Resources by name: what the patch sets and takes away, and below it the stored stack.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::fold::{Neighbour, Neighbours};
+use crate::lookup::LookupTable;
 use crate::problem::Position;
 use crate::resource::Outline;
 use crate::schema::Catalog;
@@ -11,7 +12,7 @@ use crate::tree::NodeRef;
 
 pub(super) struct Overlay<'x, 't, 'a> {
     outlines: &'x [Outline<'t, 'a>],
-    index: HashMap<&'t str, usize>,
+    index: LookupTable<&'t str, usize>,
     removed: &'x BTreeMap<&'x str, NodeRef<'x>>,
     view: &'a dyn StackView,
     catalog: &'a dyn Catalog,

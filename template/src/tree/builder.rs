@@ -1,9 +1,8 @@
 //! Puts nodes together as a reader comes upon them, and holds the limits. Knows no syntax.
 
-use std::collections::HashSet;
-
 use super::{Node, NodeKind, SyntaxError, Tree};
 use crate::limits::Limits;
+use crate::lookup::LookupTable;
 use crate::problem::Position;
 use crate::scalar::{self, Scalar};
 
@@ -279,9 +278,9 @@ impl<'l> Builder<'l> {
             }
             return Ok(());
         }
-        let mut seen = HashSet::with_capacity(map.len());
+        let mut seen = LookupTable::with_capacity(map.len());
         for entry in entries {
-            if !seen.insert(entry.name()) {
+            if !seen.insert_new(entry.name(), ()) {
                 return duplicate(entry.name(), entry.key.position());
             }
         }
@@ -329,7 +328,6 @@ impl<'l> Builder<'l> {
     /// Replaces the `<<` keys of the map at `index`, the last one read, by the entries of the maps they name.
     fn merge(&mut self, index: usize) -> Result<(), SyntaxError> {
         let content = self.tree.nodes.split_off(index + 1);
-        // Put back unmerged first, so that the walk can be the usual one.
         let mut own: Vec<(usize, usize)> = Vec::new();
         let mut merged: Vec<(usize, usize)> = Vec::new();
         let span = |at: usize| match content[at].kind {
@@ -352,14 +350,13 @@ impl<'l> Builder<'l> {
             let key = &content[at];
             &self.tree.text[key.first as usize..(key.first + key.second) as usize]
         };
-        let mut names: HashSet<&str> = own.iter().map(|(at, _)| name_of(*at)).collect();
-        let own_count = own.len();
+        let mut names: LookupTable<&str, ()> =
+            own.iter().map(|(at, _)| (name_of(*at), ())).collect();
         own.extend(
             merged
                 .into_iter()
-                .filter(|(at, _)| names.insert(name_of(*at))),
+                .filter(|(at, _)| names.insert_new(name_of(*at), ())),
         );
-        debug_assert!(own.len() >= own_count);
         for (start, end) in &own {
             self.tree.nodes.extend_from_slice(&content[*start..*end]);
         }

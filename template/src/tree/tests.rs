@@ -188,3 +188,16 @@ fn a_huge_scalar_is_refused_with_its_size() {
         );
     }
 }
+
+#[test]
+fn a_float_reads_back_as_the_very_same() {
+    for text in ["6.045519853337572e+134", "-4.0072008468417823e-296", "0.1"] {
+        let number = read(&format!("{{\"a\": {text}}}"))
+            .unwrap()
+            .root()
+            .get("a")
+            .unwrap()
+            .number();
+        assert_eq!(number.unwrap().as_f64(), Some(text.parse().unwrap()));
+    }
+}
