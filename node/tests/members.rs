@@ -10,7 +10,7 @@ use anneal_node::{
 use anneal_provider::Registry;
 use anneal_statemachine::outcome::Outcome;
 use cluster::{
-    allocate, config, eventually, propose, register, start, until_leading, until_voters,
+    allocate, config, eventually, propose, register, registered, start, until_leading, until_voters,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +36,7 @@ async fn a_fresh_directory_is_a_working_cluster_of_one_and_stays_it() {
     assert_eq!(again.replica().addressee().cluster_id, cluster_id);
     assert!(again.replica().linearize().await.unwrap() > index);
     // The row is there, and so is what memory makes of it.
-    assert!(again.replica().read(|state| state.engine(1).is_some()));
+    assert!(registered(again.replica(), 1));
     // It listens elsewhere now, and the membership says so.
     eventually("the membership has the new address", async || {
         let members = again.replica().members().await;
@@ -63,7 +63,7 @@ async fn who_joins_becomes_a_voter_by_itself_and_has_everything() {
     assert!(ids[0] < ids[1] && ids[1] != ids[2], "{ids:?}");
     for member in [&second, &third] {
         member.replica().linearize().await.unwrap();
-        assert!(member.replica().read(|state| state.engine(1).is_some()));
+        assert!(registered(member.replica(), 1));
         let refused = member.replica().propose(allocate()).await;
         assert!(refused.is_err(), "a follower took a proposal");
     }
@@ -89,8 +89,8 @@ async fn the_leader_goes_and_another_leads_with_everything_decided_before() {
     propose(&[&second, &third], register(8, "after")).await;
     for member in [&second, &third] {
         member.replica().linearize().await.unwrap();
-        assert!(member.replica().read(|state| state.engine(7).is_some()));
-        assert!(member.replica().read(|state| state.engine(8).is_some()));
+        assert!(registered(member.replica(), 7));
+        assert!(registered(member.replica(), 8));
         assert!(
             member.replica().state_ms() >= before,
             "state time jumped back"
@@ -112,7 +112,7 @@ async fn a_member_that_missed_more_than_the_log_keeps_is_sent_a_checkpoint() {
         propose(&[&first], register(engine, "many")).await;
     }
     eventually("the log is purged", async || {
-        (first.replica().cluster().checkpoint_index > 100).then_some(())
+        (first.replica().cluster().purged_index > 100).then_some(())
     })
     .await;
     propose(&[&first], register(1000, "after the checkpoint")).await;
@@ -126,20 +126,14 @@ async fn a_member_that_missed_more_than_the_log_keeps_is_sent_a_checkpoint() {
         "it got the log instead"
     );
     for engine in [0, 199, 1000] {
-        assert!(
-            second
-                .replica()
-                .read(|state| state.engine(engine).is_some())
-        );
+        assert!(registered(second.replica(), engine));
     }
     // What was installed is what a restart finds.
     let id = second.replica().member_id();
     second.shutdown().await.unwrap();
     let second = start(config(directories[1].path(), &[])).await;
     assert_eq!(second.replica().member_id(), id);
-    second
-        .replica()
-        .read(|state| assert!(state.engine(199).is_some()));
+    assert!(registered(second.replica(), 199));
     first.shutdown().await.unwrap();
     second.shutdown().await.unwrap();
 }

@@ -91,6 +91,8 @@ pub struct ClusterView {
     pub applied_index: u64,
     /// The last entry in its checkpoint.
     pub checkpoint_index: u64,
+    /// The last entry that is no longer in its log.
+    pub purged_index: u64,
     /// Number of voters.
     pub voters: usize,
     /// Number of learners.
@@ -148,6 +150,7 @@ impl Replica {
             last_log_index,
             applied_index,
             checkpoint_index: checkpoint.map_or(0, |last| last.index),
+            purged_index: self.log().purged().map_or(0, |purged| purged.index),
             voters: membership.voter_ids().count(),
             learners: membership.learner_ids().count(),
         }

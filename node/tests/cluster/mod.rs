@@ -27,6 +27,7 @@ pub(crate) fn config(directory: &Path, join: &[&str]) -> Config {
     config.replica.election_min = Duration::from_millis(500);
     config.replica.election_max = Duration::from_millis(1000);
     config.drain_timeout = Duration::from_secs(1);
+    config.capacity = 0;
     config
 }
 
@@ -71,11 +72,17 @@ pub(crate) async fn until_leading(replica: &Replica) {
         .expect("Raft runs");
 }
 
-/// A command that leaves a row: an engine of some member registers.
+/// Members from this id on are not there: only commands speak of their engines.
+pub(crate) const FAKE: u64 = 1000;
+
+/// Long enough that a thousand commands are more than a small disk holds.
+const HOST_BYTES: usize = 2000;
+
+/// A command that leaves a row: the engine of a member that is not there registers.
 pub(crate) fn register(member: u64, address: &str) -> CommandKind {
     CommandKind::RegisterEngine(RegisterEngine {
-        member,
-        host: "host".into(),
+        member: FAKE + member,
+        host: "h".repeat(HOST_BYTES).into(),
         address: address.into(),
         capacity: 1,
         offers: Vec::new(),
@@ -115,4 +122,9 @@ pub(crate) async fn until_voters(replica: &Replica, voters: usize) {
         (found == voters).then_some(())
     })
     .await;
+}
+
+/// Whether a replica has the row that [`register`] leaves.
+pub(crate) fn registered(replica: &Replica, member: u64) -> bool {
+    replica.read(|state| state.engine(FAKE + member).is_some())
 }
