@@ -5,7 +5,7 @@
 
 use std::{future::Future, time::Duration};
 
-use anneal_proto::peer::v1::peer_client::PeerClient;
+use anneal_proto::peer::v1::{AppendRequest, AppendResponse, peer_client::PeerClient};
 use futures_util::{Stream, StreamExt};
 use openraft::{
     OptionalSend, RaftNetworkFactory,
@@ -20,7 +20,7 @@ use openraft::{
         TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status, Streaming, transport::Channel};
 
 use super::{Addressee, Channels, MESSAGE_BYTES, Purpose, send_checkpoint};
 use crate::{
@@ -32,6 +32,11 @@ use crate::{
 /// A stream to a member that does not answer its opening is given up after this, or Raft's own limit if that
 /// is longer: long enough for a member that waits for a CPU.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// A stream for entries that cannot be opened is reported no sooner than this, doubled for each time before, since Raft
+/// tries again at once: its own back-off begins with the first request of a stream that is open.
+const REOPEN_DELAY: Duration = Duration::from_millis(50);
+/// But it doubles no more often: to 0.8 s, so that a member that is back is not kept waiting.
+const REOPEN_DOUBLINGS: u32 = 4;
 
 /// Makes the connections of one member to the others.
 #[derive(Clone)]
@@ -58,7 +63,12 @@ impl PeerNetwork {
             .channels
             .get(&node.address, purpose)
             .map_err(|error| error.to_string());
-        PeerConnection { addressee, channel }
+        PeerConnection {
+            addressee,
+            channel,
+            purpose,
+            failures: 0,
+        }
     }
 }
 
@@ -82,6 +92,9 @@ impl RaftNetworkFactory<TypeConfig> for PeerNetwork {
 pub struct PeerConnection {
     addressee: Addressee,
     channel: Result<Channel, String>,
+    purpose: Purpose,
+    /// Streams that could not be opened since one could.
+    failures: u32,
 }
 
 impl PeerConnection {
@@ -90,6 +103,28 @@ impl PeerConnection {
         Ok(PeerClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES))
+    }
+
+    async fn open(
+        &self,
+        request: Request<impl Stream<Item = AppendRequest> + Send + 'static>,
+        patience: Duration,
+    ) -> Result<Streaming<AppendResponse>, Unreachable<TypeConfig>> {
+        let mut client = self.client()?;
+        let opened = tokio::time::timeout(patience, client.append(request)).await;
+        let opened = opened
+            .map_err(|_| Unreachable::from_string("no answer to the opening of a stream"))?
+            .map_err(|status| unreachable(&status))?;
+        Ok(opened.into_inner())
+    }
+
+    /// Heartbeats come at their own pace; other streams would be opened again at once.
+    async fn hold_back(&mut self) {
+        if self.purpose == Purpose::Heartbeat {
+            return;
+        }
+        tokio::time::sleep(REOPEN_DELAY * 2u32.pow(self.failures.min(REOPEN_DOUBLINGS))).await;
+        self.failures += 1;
     }
 
     fn request<T>(&self, message: T, option: &RPCOption) -> Request<T> {
@@ -128,13 +163,16 @@ impl NetStreamAppend<TypeConfig> for PeerConnection {
         Box::pin(async move {
             let requests = input.map(|request| codec::peer::append_request(&request));
             let request = self.addressee.address(requests);
-            let mut client = self.client()?;
             let patience = option.soft_ttl().max(OPEN_TIMEOUT);
-            let answers = tokio::time::timeout(patience, client.append(request))
-                .await
-                .map_err(|_| Unreachable::from_string("no answer to the opening of a stream"))?
-                .map_err(|status| unreachable(&status))?;
-            let answers = answers.into_inner().map(|answer| {
+            let answers = match self.open(request, patience).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.hold_back().await;
+                    return Err(error.into());
+                }
+            };
+            self.failures = 0;
+            let answers = answers.map(|answer| {
                 let answer = answer.map_err(|status| unreachable(&status))?;
                 let result = codec::peer::read_append_response(answer);
                 Ok(result.map_err(|error| garbled(&error))?)

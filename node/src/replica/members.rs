@@ -211,6 +211,9 @@ impl Replica {
     pub async fn enlist(&self, member_id: u64, node: MemberNode) -> Result<(), MembershipError> {
         let _one = self.inner.membership.lock().await;
         let metrics = self.metrics();
+        if !metrics.state.is_leader() {
+            return Err(self.not_leader());
+        }
         match metrics.membership_config.membership().get_node(&member_id) {
             None => {
                 let nodes = BTreeMap::from([(member_id, node)]);
@@ -424,8 +427,9 @@ impl Replica {
             };
             match error {
                 ClientWriteError::ForwardToLeader(forward) => {
-                    let elsewhere = forward.leader_id.is_some_and(|id| id != self.member_id());
-                    if elsewhere || Instant::now() > deadline {
+                    // Its own leader, who waits to hear from a quorum, says so too.
+                    let lost = !self.metrics().state.is_leader();
+                    if lost || Instant::now() > deadline {
                         return Err(MembershipError::NotLeader(leader_hint(&forward)));
                     }
                 }

@@ -42,6 +42,11 @@ pub(crate) fn small_log() -> LogLimits {
 }
 
 pub(crate) async fn start(config: Config) -> Member {
+    // Shown for a test that fails, if asked for in RUST_LOG.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
     let started = Member::start(config, Registry::empty());
     tokio::time::timeout(PATIENCE, started)
         .await
