@@ -60,8 +60,9 @@ impl Turn<'_> {
         };
         let found = self.state.instances_of(resource).into_iter().find(waits);
         let id = found.ok_or_else(|| Rejection::NotOnHold { name: name.clone() })?;
-        if let Some(physical_id) = physical_id
-            && self.other_holder(id, physical_id).is_some()
+        let holder = physical_id.and_then(|physical_id| self.other_holder(id, physical_id));
+        if let Some((physical_id, holder)) = physical_id.zip(holder)
+            && !self.state.instance(holder).row.traits.named
         {
             let physical_id = physical_id.clone();
             return Err(Rejection::PhysicalIdHeld { physical_id });
@@ -84,6 +85,16 @@ impl Turn<'_> {
             EventKind::Resolved,
             format!("a person says: it is there as {physical_id}"),
         );
+        if let Some(holder) = self.other_holder(id, &physical_id) {
+            let text = format!("a person says: instance {id} has its name");
+            self.tell_instance(holder, EventKind::Gone, text);
+            // Where ids are names, a person's word is newer than what was known of the holder. What
+            // still runs on that will find nothing.
+            match self.state.instance(holder).row.flight() {
+                Some(_) => self.set_physical_id(holder, None),
+                None => self.forget(holder),
+            }
+        }
         self.set_physical_id(id, Some(physical_id));
         self.edit(id, |row| {
             row.observed = Observed::Present { healthy: true };

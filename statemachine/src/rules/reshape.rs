@@ -51,6 +51,7 @@ impl Turn<'_> {
             }
         }
         self.set_role(deposed, Role::Current);
+        self.end_precedence(id);
         if self.state.resource_mut(id).row.replacing.take().is_some() {
             self.touch_resource(id);
         }
@@ -60,6 +61,24 @@ impl Turn<'_> {
             "the earlier instance is current again",
         );
         true
+    }
+
+    /// There is no successor any more that others would have to go before.
+    fn end_precedence(&mut self, id: ResourceId) {
+        let deposed: Vec<InstanceId> = self.state.resource(id).deposed().collect();
+        for instance in deposed {
+            if let Role::Deposed {
+                since,
+                before_successor: true,
+            } = self.state.instance(instance).row.role
+            {
+                let role = Role::Deposed {
+                    since,
+                    before_successor: false,
+                };
+                self.set_role(instance, role);
+            }
+        }
     }
 
     /// An instance of another type can't be updated: it is replaced without asking.

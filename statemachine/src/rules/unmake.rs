@@ -84,7 +84,8 @@ fn goes_before(state: &State, requirer: InstanceId) -> bool {
 }
 
 impl Turn<'_> {
-    /// `deletion_policy: retain` forgets what would be deleted.
+    /// `deletion_policy: retain` forgets what would be deleted; but what was made half-way, or found
+    /// late, never was the resource.
     pub(crate) fn retain(&mut self, id: ResourceId) -> bool {
         let retain = self
             .state
@@ -94,7 +95,9 @@ impl Turn<'_> {
         if !retain {
             return false;
         }
-        let due = self.state.instances_of(id).into_iter().find(|instance| {
+        let whole = |instance: &InstanceId| !self.state.instance(*instance).row.condemned;
+        let mut instances = self.state.instances_of(id).into_iter().filter(whole);
+        let due = instances.find(|instance| {
             let standing = delete_standing(self.state, *instance, |_| false);
             matches!(
                 standing,

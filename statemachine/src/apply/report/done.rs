@@ -3,14 +3,14 @@
 use crate::command::{Done, ErrorClass};
 use crate::digest::fingerprint;
 use crate::event::EventKind;
-use crate::id::{InstanceId, Subject};
+use crate::id::{InstanceId, Subject, Token};
 use crate::row::{Action, AssignmentRow, AttributeRow, Observed, Output, RowKey, RowValue};
 use crate::rules::failure::Count;
 use crate::turn::Turn;
 
 impl Turn<'_> {
     pub(super) fn made(&mut self, id: InstanceId, assignment: &AssignmentRow, done: Done) {
-        if self.id_is_taken(id, &done) {
+        if self.id_is_taken(id, assignment.token, &done) {
             return;
         }
         let known = self.state.instance(id).row.physical_id.clone();
@@ -54,14 +54,18 @@ impl Turn<'_> {
         self.clear_trouble(Subject::Instance(id));
     }
 
-    /// One whose id another holds is forgotten, not deleted. True: it was.
-    pub(super) fn id_is_taken(&mut self, id: InstanceId, done: &Done) -> bool {
+    /// Another instance holds the reported id. One whose id another holds is forgotten, not deleted.
+    /// True: the report says nothing more.
+    pub(super) fn id_is_taken(&mut self, id: InstanceId, token: Token, done: &Done) -> bool {
         let Some(physical_id) = &done.physical_id else {
             return false;
         };
         let Some(holder) = self.other_holder(id, physical_id) else {
             return false;
         };
+        if self.state.instance(id).row.traits.named {
+            return self.name_is_disputed(id, token, holder);
+        }
         let owner = self.state.instance(id).row.resource;
         let wanted = self.state.wanted(id);
         let message = format!("its id {physical_id} is held by instance {holder}");
@@ -70,6 +74,31 @@ impl Turn<'_> {
         if wanted {
             self.conflict(owner, Some(holder), message.into());
         }
+        true
+    }
+
+    /// Where ids are names, a provider answers for what carries the instance's key alone, so that only
+    /// one of the two is there. If the action began after everything known of the holder, the holder's
+    /// object is gone; else nobody knows yet, and another look decides. True: nobody knows.
+    fn name_is_disputed(&mut self, id: InstanceId, token: Token, holder: InstanceId) -> bool {
+        let row = &self.state.instance(holder).row;
+        if row.flight().is_none() && row.last_change < token.0 {
+            let text = format!("instance {id} has been found under its name");
+            self.tell_instance(holder, EventKind::Gone, text);
+            self.forget(holder);
+            return false;
+        }
+        let text = format!("instance {holder} is known under its name");
+        self.tell_instance(id, EventKind::Unknown, text);
+        self.edit(id, |row| {
+            row.assignment = None;
+            row.observed = Observed::Unknown;
+            row.seen_present = true;
+            row.lost_once = true;
+            if let Some(effect) = &mut row.effect {
+                effect.in_doubt = true;
+            }
+        });
         true
     }
 

@@ -19,12 +19,7 @@ impl Turn<'_> {
         self.keep_id(id, failure.physical_id.as_ref());
         match (assignment.action, failure.before_effect) {
             (Action::Create, true) => self.create_left_nothing(id),
-            (Action::Create, false) => self.edit(id, |row| {
-                row.observed = Observed::Present { healthy: false };
-                row.seen_present = true;
-                row.condemned = true;
-                row.effect = None;
-            }),
+            (Action::Create, false) => self.half_made(id),
             (Action::Update, true) => self.set_requires(id, assignment.requires_before.clone()),
             (Action::Update, false) => self.edit(id, |row| row.fingerprint = None),
             (Action::Delete | Action::Look, _) => {}
@@ -34,6 +29,25 @@ impl Turn<'_> {
         } else if counts {
             self.count_making(owner, failure);
         }
+    }
+
+    /// A create stopped half-way: what is there can't be kept. If nobody knows its id, a look
+    /// (or a person) finds it.
+    fn half_made(&mut self, id: InstanceId) {
+        self.edit(id, |row| {
+            row.condemned = true;
+            if row.physical_id.is_none() && !row.traits.derived_id {
+                row.observed = Observed::Unknown;
+                if let Some(effect) = &mut row.effect {
+                    effect.in_doubt = true;
+                    effect.seen_absent = false;
+                }
+            } else {
+                row.observed = Observed::Present { healthy: false };
+                row.seen_present = true;
+                row.effect = None;
+            }
+        });
     }
 
     /// A failure that the provider does not declare to come before any effect is no verdict, but it

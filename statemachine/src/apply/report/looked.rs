@@ -12,8 +12,8 @@ impl Turn<'_> {
         self.clear_trouble(Subject::Instance(id));
         match looked {
             Looked::Absent => self.looked_absent(id, assignment),
-            Looked::AsAimed(done) => self.looked_present(id, done, true),
-            Looked::Otherwise(done) => self.looked_present(id, done, false),
+            Looked::AsAimed(done) => self.looked_present(id, assignment, done, true),
+            Looked::Otherwise(done) => self.looked_present(id, assignment, done, false),
             Looked::CannotLook { message } => self.cannot_look(id, &message),
         }
     }
@@ -57,8 +57,14 @@ impl Turn<'_> {
         self.set_requires(id, Box::default());
     }
 
-    fn looked_present(&mut self, id: InstanceId, done: Done, as_aimed: bool) {
-        if self.id_is_taken(id, &done) {
+    fn looked_present(
+        &mut self,
+        id: InstanceId,
+        assignment: &AssignmentRow,
+        done: Done,
+        as_aimed: bool,
+    ) {
+        if self.id_is_taken(id, assignment.token, &done) {
             return;
         }
         let effect = self.state.instance(id).row.effect.clone();
