@@ -12,6 +12,7 @@ mod files;
 mod guard;
 mod heat;
 mod host_lock;
+mod http;
 mod name;
 mod path;
 mod process;
@@ -32,6 +33,7 @@ pub use files::{DirectoryProvider, FileProvider};
 pub use heat::{
     DelayProvider, NoneProvider, RandomStringProvider, TestResourceProvider, ValueProvider,
 };
+pub use http::HttpProvider;
 pub use path::{PropertyPath, Step};
 pub use process::ProcessProvider;
 pub use provider::Provider;

@@ -11,6 +11,7 @@ use crate::files::{DirectoryProvider, FileProvider};
 use crate::heat::{
     DelayProvider, NoneProvider, RandomStringProvider, TestResourceProvider, ValueProvider,
 };
+use crate::http::HttpProvider;
 use crate::process::ProcessProvider;
 use crate::provider::Provider;
 use crate::schema::{TypeSchema, nearest};
@@ -44,11 +45,12 @@ impl Registry {
     /// One with all built-in providers. The hidden modes that commands and processes need are started from
     /// `companion`.
     pub fn built_in(companion: &Companion) -> Self {
-        let providers: [Arc<dyn Provider>; 9] = [
+        let providers: [Arc<dyn Provider>; 10] = [
             Arc::new(FileProvider::default()),
             Arc::new(DirectoryProvider::default()),
             Arc::new(CommandProvider::new(companion.clone())),
             Arc::new(ProcessProvider::new(companion.clone())),
+            Arc::new(HttpProvider::default()),
             Arc::new(NoneProvider::default()),
             Arc::new(ValueProvider::default()),
             Arc::new(RandomStringProvider::default()),

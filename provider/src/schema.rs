@@ -77,6 +77,8 @@ pub enum When {
     Never,
     /// It holds for resources that have this property.
     WithProperty(String),
+    /// It holds for resources that have any of these properties.
+    WithAnyProperty(Vec<String>),
 }
 
 impl When {
@@ -85,9 +87,14 @@ impl When {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::WithProperty(name) => properties.get(name).is_some_and(|value| !value.is_null()),
+            Self::WithProperty(name) => has(properties, name),
+            Self::WithAnyProperty(names) => names.iter().any(|name| has(properties, name)),
         }
     }
+}
+
+fn has(properties: &Values, name: &str) -> bool {
+    properties.get(name).is_some_and(|value| !value.is_null())
 }
 
 /// What a provider can promise about a type.

@@ -10,6 +10,7 @@ use crate::call::CallContext;
 use crate::companion::Companion;
 use crate::failure::Failure;
 use crate::guard::{self, Guarded, HowEnded};
+use crate::http::told_whole;
 use crate::path::PropertyPath;
 use crate::read_values::{given, optional_seconds, optional_text, program};
 use crate::request::{Diagnostic, Values};
@@ -144,7 +145,7 @@ impl Probe {
                     .get(url)
                     .send()
                     .await
-                    .map_err(|error| told_whole(&error))?;
+                    .map_err(|error| format!("{url}: {}", told_whole(&error)))?;
                 let status = answer.status();
                 if status.is_success() {
                     Ok(())
@@ -175,15 +176,4 @@ impl Probe {
             }
         }
     }
-}
-
-/// An error with its causes: reqwest's own words leave out the one that matters.
-fn told_whole(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
 }

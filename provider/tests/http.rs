@@ -1,0 +1,405 @@
+//! Objects behind a REST API, whose server has its bad days.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use anneal_provider::{
+    ActionKind, Aim, Applied, FailureClass, HttpProvider, Observed, PlanRequest, PlannedAction,
+    Provider, Values, Verdict,
+};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing::any};
+use serde_json::{Value, json};
+use support::{Host, create, delete, done, found, look, prior, read, told, update, values};
+
+const HTTP: &str = "Anneal::Http";
+
+/// A collection of objects, one effect per idempotency key, and answers that it was told to give instead.
+#[derive(Default)]
+struct Cloud {
+    objects: BTreeMap<String, Value>,
+    keys: BTreeMap<String, String>,
+    calls: Vec<String>,
+    /// Given once, instead of doing anything.
+    refusal: Option<Response>,
+    /// Given once, after doing it.
+    late_refusal: Option<Response>,
+    hangs: bool,
+}
+
+type Shared = Arc<Mutex<Cloud>>;
+
+async fn serve() -> (String, Shared) {
+    let cloud = Shared::default();
+    let router = Router::new()
+        .fallback(any(answer))
+        .with_state(Arc::clone(&cloud));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, router).await });
+    (url, cloud)
+}
+
+async fn answer(
+    State(cloud): State<Shared>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if cloud.lock().unwrap().hangs {
+        std::future::pending::<()>().await;
+    }
+    let mut cloud = cloud.lock().unwrap();
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("-")
+            .to_owned()
+    };
+    cloud.calls.push(format!(
+        "{method} {uri} {} {}",
+        header("idempotency-key"),
+        header("fencing-token")
+    ));
+    if let Some(refusal) = cloud.refusal.take() {
+        return refusal;
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let done = cloud.act(&method, &uri, &header("idempotency-key"), body);
+    cloud.late_refusal.take().unwrap_or(done)
+}
+
+impl Cloud {
+    fn act(&mut self, method: &Method, uri: &Uri, key: &str, body: Value) -> Response {
+        let id = uri
+            .path()
+            .trim_start_matches("/things")
+            .trim_start_matches('/')
+            .to_owned();
+        let ok = |object: &Value| (StatusCode::OK, object.to_string()).into_response();
+        match method.as_str() {
+            "POST" => {
+                let next = (self.objects.len() + 1).to_string();
+                let id = self.keys.entry(key.to_owned()).or_insert(next).clone();
+                let mut object = body;
+                object["id"] = json!(id);
+                object["etag"] = json!("e1");
+                self.objects.insert(id, object.clone());
+                (StatusCode::CREATED, object.to_string()).into_response()
+            }
+            "GET" if id.is_empty() => {
+                let tag = uri.query().unwrap_or_default().trim_start_matches("tag=");
+                let found: Vec<&Value> = self
+                    .objects
+                    .values()
+                    .filter(|object| object["tag"] == tag)
+                    .collect();
+                ok(&json!({"items": found}))
+            }
+            "GET" => self
+                .objects
+                .get(&id)
+                .map_or(StatusCode::NOT_FOUND.into_response(), ok),
+            "PUT" => match self.objects.get_mut(&id) {
+                Some(object) => {
+                    *object = body;
+                    object["id"] = json!(id);
+                    ok(object)
+                }
+                None => StatusCode::NOT_FOUND.into_response(),
+            },
+            "DELETE" => match self.objects.remove(&id) {
+                Some(_) => StatusCode::NO_CONTENT.into_response(),
+                None => StatusCode::NOT_FOUND.into_response(),
+            },
+            _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        }
+    }
+}
+
+fn thing(url: &str) -> Values {
+    values(json!({
+        "url": format!("{url}/things"),
+        "body": {"name": "web", "size": 2, "tag": "{instance}"},
+        "create": {}, "read": {"path": "/{id}"}, "update": {"path": "/{id}"}, "delete": {"path": "/{id}"},
+        "find": {"path": "?tag={instance}", "items": "/items"},
+        "attributes": {"version": "/etag"},
+        "idempotency_header": "Idempotency-Key", "fencing_header": "Fencing-Token",
+    }))
+}
+
+#[tokio::test]
+async fn an_object_is_made_read_changed_and_deleted() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 7);
+    assert!(provider.validate(HTTP, &thing(&url), &[]).await.is_empty());
+    let made = done(create(&provider, &call, HTTP, &thing(&url)).await);
+    assert_eq!(
+        (made.physical_id.as_str(), &made.attributes["version"]),
+        ("1", &json!("e1"))
+    );
+    assert_eq!(
+        cloud.lock().unwrap().calls,
+        ["POST /things cluster-1-create-1 7"]
+    );
+    assert!(found(read(&provider, &call, HTTP, &made).await).as_aimed);
+
+    let mut bigger = thing(&url);
+    bigger["body"]["size"] = json!(3);
+    let request = PlanRequest {
+        type_name: HTTP,
+        prior: Some(prior(&made)),
+        properties: &bigger,
+        unknown: &[],
+    };
+    assert!(matches!(
+        provider.plan(request).await.unwrap().action,
+        PlannedAction::Update { .. }
+    ));
+    let made = done(update(&provider, &call, HTTP, &made, &bigger).await);
+    assert_eq!(cloud.lock().unwrap().objects["1"]["size"], json!(3));
+
+    // Somebody changes it behind our back: what we declared counts, what the server adds does not.
+    cloud.lock().unwrap().objects.insert(
+        "1".to_owned(),
+        json!({"id": "1", "name": "web", "size": 9, "at": 5}),
+    );
+    let seen = found(read(&provider, &call, HTTP, &made).await);
+    assert_eq!(told(&seen), ["body.size: 3 is 9"]);
+    done(update(&provider, &call, HTTP, &made, &bigger).await);
+    assert!(found(read(&provider, &call, HTTP, &made).await).as_aimed);
+
+    assert_eq!(
+        delete(&provider, &call, HTTP, &made).await.unwrap(),
+        Applied::Deleted
+    );
+    assert_eq!(
+        delete(&provider, &call, HTTP, &made).await.unwrap(),
+        Applied::Gone
+    );
+    assert_eq!(
+        read(&provider, &call, HTTP, &made).await,
+        Observed::absent()
+    );
+    assert_eq!(
+        update(&provider, &call, HTTP, &made, &bigger)
+            .await
+            .unwrap(),
+        Applied::Gone
+    );
+}
+
+#[tokio::test]
+async fn a_lost_create_is_found_by_its_tag_and_repeated_without_a_second_effect() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let wanted = thing(&url);
+    let aim = Aim {
+        action: ActionKind::Create,
+        properties: Some(&wanted),
+    };
+    assert_eq!(
+        look(&provider, &host.call("1", 1), HTTP, aim).await,
+        Observed::absent()
+    );
+
+    // It is made, and then the connection's answer is an error.
+    cloud.lock().unwrap().late_refusal = Some(StatusCode::BAD_GATEWAY.into_response());
+    let failure = create(&provider, &host.call("1", 2), HTTP, &wanted)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Transient, Verdict::Unknown)
+    );
+    let seen = found(look(&provider, &host.call("1", 3), HTTP, aim).await);
+    assert_eq!((seen.as_aimed, seen.made.physical_id.as_str()), (true, "1"));
+    done(create(&provider, &host.call("1", 4), HTTP, &wanted).await);
+    assert_eq!(cloud.lock().unwrap().objects.len(), 1);
+    assert_eq!(
+        look(&provider, &host.call("2", 5), HTTP, aim).await,
+        Observed::absent()
+    );
+
+    // What cannot be looked up is only safe with a key.
+    let mut blind = wanted.clone();
+    blind.remove("find");
+    let aim = Aim {
+        action: ActionKind::Create,
+        properties: Some(&blind),
+    };
+    assert_eq!(
+        look(&provider, &host.call("1", 6), HTTP, aim).await,
+        Observed::absent()
+    );
+    let capabilities = &provider.schemas()[0].capabilities;
+    assert!(capabilities.honours_keys.holds(&blind) && capabilities.fences.holds(&blind));
+    assert!(
+        !capabilities
+            .looks
+            .holds(&values(json!({"url": url, "create": {}})))
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_wait_is_heard() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 1);
+    let refused = async |status: StatusCode, wait: Option<&str>| {
+        let headers: Vec<_> = wait
+            .map(|wait| ("retry-after", wait.to_owned()))
+            .into_iter()
+            .collect();
+        let refusal = (
+            status,
+            headers
+                .first()
+                .map(|one| [one.clone()])
+                .unwrap_or([("x-none", String::new())]),
+            "busy",
+        );
+        cloud.lock().unwrap().refusal = Some(refusal.into_response());
+        create(&provider, &call, HTTP, &thing(&url))
+            .await
+            .unwrap_err()
+    };
+    let failure = refused(StatusCode::TOO_MANY_REQUESTS, Some("7")).await;
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Quota, Verdict::NothingDone)
+    );
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(7)));
+    assert_eq!(
+        failure.message,
+        "create was answered with 429 Too Many Requests: busy"
+    );
+
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(7200));
+    let failure = refused(StatusCode::SERVICE_UNAVAILABLE, Some(&date)).await;
+    assert!(failure.retry_after.unwrap() > Duration::from_secs(3600));
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Transient, Verdict::NothingDone)
+    );
+    let failure = refused(StatusCode::INTERNAL_SERVER_ERROR, None).await;
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Transient, Verdict::Unknown)
+    );
+    let failure = refused(StatusCode::UNPROCESSABLE_ENTITY, None).await;
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Permanent, Verdict::NothingDone)
+    );
+    assert!(cloud.lock().unwrap().objects.is_empty());
+}
+
+#[tokio::test]
+async fn only_what_was_never_sent_is_known_to_have_no_effect() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let call = host.call("1", 1);
+    let failure = create(&provider, &call, HTTP, &thing(&format!("http://{free}")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.class, &failure.verdict),
+        (FailureClass::Transient, &Verdict::NothingDone),
+        "{failure}"
+    );
+
+    cloud.lock().unwrap().hangs = true;
+    let mut hurried = thing(&url);
+    hurried.insert("timeout_seconds".to_owned(), json!(0.2));
+    let failure = create(&provider, &call, HTTP, &hurried).await.unwrap_err();
+    assert_eq!(
+        (failure.class, &failure.verdict),
+        (FailureClass::Transient, &Verdict::Unknown)
+    );
+    assert!(failure.message.contains("timed out"), "{failure}");
+
+    call.ctx.cancel.cancel();
+    let failure = create(&provider, &call, HTTP, &thing(&url))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Aborted, Verdict::NothingDone)
+    );
+}
+
+#[tokio::test]
+async fn without_an_update_a_change_replaces() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 1);
+    let mut fixed = thing(&url);
+    fixed.remove("update");
+    let made = done(create(&provider, &call, HTTP, &fixed).await);
+    let mut other = fixed.clone();
+    other["body"]["name"] = json!("db");
+    let applied = update(&provider, &call, HTTP, &made, &other).await.unwrap();
+    assert!(
+        matches!(applied, Applied::NeedsReplace { because } if because[0].to_string() == "body")
+    );
+    // What is told of it may change without a word to the server.
+    let mut told = fixed.clone();
+    told["attributes"]["called"] = json!("/name");
+    let made = done(update(&provider, &call, HTTP, &made, &told).await);
+    assert_eq!(made.attributes["called"], json!("web"));
+    let calls = cloud.lock().unwrap().calls.clone();
+    assert_eq!(
+        calls,
+        ["POST /things cluster-1-create-1 1", "GET /things/1 - 1"]
+    );
+}
+
+#[tokio::test]
+async fn it_may_only_read() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 1);
+    let page = values(
+        json!({"url": format!("{url}/things/1"), "read": {}, "attributes": {"called": "/name"}}),
+    );
+    let failure = create(&provider, &call, HTTP, &page).await.unwrap_err();
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Transient, Verdict::NothingDone)
+    );
+
+    cloud
+        .lock()
+        .unwrap()
+        .objects
+        .insert("1".to_owned(), json!({"name": "web"}));
+    let made = done(create(&provider, &call, HTTP, &page).await);
+    assert_eq!(
+        (&made.attributes["status"], &made.attributes["called"]),
+        (&json!(200), &json!("web"))
+    );
+    assert_eq!(made.attributes["body"], json!({"name": "web"}));
+    assert!(found(read(&provider, &call, HTTP, &made).await).as_aimed);
+    assert_eq!(
+        delete(&provider, &call, HTTP, &made).await.unwrap(),
+        Applied::Deleted
+    );
+    assert_eq!(cloud.lock().unwrap().objects.len(), 1);
+
+    let neither = provider
+        .validate(
+            HTTP,
+            &values(json!({"url": "http://x", "attributes": {"a": "b"}})),
+            &[],
+        )
+        .await;
+    assert_eq!(neither.len(), 2, "{neither:?}");
+}
