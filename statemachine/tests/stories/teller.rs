@@ -283,7 +283,14 @@ impl Teller {
             "otherwise" => ActionResult::Looked(Looked::Otherwise(self.done(view, id))),
             "transient" => failure(ErrorClass::Transient, true, false),
             "permanent" => failure(ErrorClass::Permanent, true, false),
-            "half_way" => failure(ErrorClass::Permanent, false, true),
+            "half_way" => match failure(ErrorClass::Permanent, false, true) {
+                ActionResult::Failed(failure) => ActionResult::Failed(Failure {
+                    message: words[2..].join(" ").into(),
+                    physical_id: id,
+                    ..failure
+                }),
+                other => other,
+            },
             other => panic!("no story knows the result {other}"),
         }
     }
