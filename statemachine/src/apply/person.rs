@@ -21,8 +21,12 @@ impl Turn<'_> {
                 self.note(instance, |row| row.on_hold = false);
             }
         }
-        if self.state.stack(stack).row.stop == Some(Stop::Halted) {
+        if matches!(
+            self.state.stack(stack).row.stop,
+            Some(Stop::Halted | Stop::TimedOut)
+        ) {
             self.edit_stack(stack).stop = None;
+            self.start_timeout(stack);
         }
         self.tell_resource(id, EventKind::Resolved, "it is tried again");
         Outcome::Taken

@@ -10,6 +10,7 @@ use crate::id::{InstanceId, ResourceId, Subject};
 use crate::row::Observed;
 use crate::state::State;
 use crate::turn::Turn;
+use crate::view::Phase;
 
 impl Turn<'_> {
     /// The resource is not (known to be) settled any more, nor is anything that depends on it.
@@ -28,12 +29,28 @@ impl Turn<'_> {
                 if resource.settled {
                     resource.settled = false;
                     cone.push(id);
-                }
-                if resource.unsettled == 1 {
+                    self.waits_from_now(id);
+                } else if resource.unsettled == 1 {
                     self.enqueue(id);
                 }
             }
         }
+    }
+
+    /// A member of a cone was settled and now only waits: nothing but its phase has changed, unless
+    /// deposed instances wait with it. No examination is due, so that a large cone costs little.
+    fn waits_from_now(&mut self, id: ResourceId) {
+        let resource = self.state.resource_mut(id);
+        if resource.has_deposed() || resource.queued || resource.phase != Some(Phase::Settled) {
+            self.enqueue(id);
+            return;
+        }
+        resource.phase = Some(Phase::Waiting);
+        let stack = resource.row.stack;
+        let counts = &mut self.state.stack_mut(stack).counts;
+        counts.settled -= 1;
+        counts.waiting += 1;
+        self.stack_moved(stack);
     }
 
     /// Examines until nothing follows any more.

@@ -4,7 +4,7 @@
 use crate::command::Reference;
 use crate::digest::Digest;
 use crate::id::Text;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What memory keeps of a definition; its body is a row only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) struct Known {
 pub(crate) struct Catalogue {
     definitions: BTreeMap<Digest, Known>,
     blobs: BTreeMap<Digest, u32>,
+    /// One copy of each type's name.
+    types: BTreeSet<Text>,
 }
 
 impl Catalogue {
@@ -44,8 +46,15 @@ impl Catalogue {
         if self.definitions.contains_key(&digest) {
             return false;
         }
+        let type_name = match self.types.get(type_name) {
+            Some(known) => known.clone(),
+            None => {
+                self.types.insert(type_name.clone());
+                type_name.clone()
+            }
+        };
         let known = Known {
-            type_name: type_name.clone(),
+            type_name,
             references: references.into(),
             count: 0,
         };

@@ -3,7 +3,7 @@
 use crate::StateMachine;
 use crate::command::{Drift, Policy};
 use crate::digest::Digest;
-use crate::id::{InstanceId, ResourceId, StackId, Text};
+use crate::id::{InstanceId, ResourceId, StackId, Subject, Text};
 use crate::outcome::WaitReason;
 use crate::row::{DesiredRow, InstanceRow};
 use crate::rules::Standing;
@@ -13,7 +13,7 @@ use crate::rules::make::make_standing;
 use crate::rules::placement::{instance_host, required_host};
 use crate::rules::settle::desired_fingerprint;
 use crate::rules::unmake::delete_standing;
-use crate::view::Phase;
+use crate::view::{Phase, Work};
 
 /// A resource.
 #[derive(Clone, Debug)]
@@ -170,6 +170,40 @@ impl StateMachine {
             type_name,
             host,
         ))
+    }
+
+    /// The first resource found that holds a stack up for good, and why: what failed, what waits for a
+    /// person, what no live engine can do. For the reason of a stack whose status is `failed`.
+    pub fn held_up_by(&self, id: StackId) -> Option<(ResourceId, WaitReason)> {
+        let stack = self.state.stacks.get(&id)?;
+        let troubled = stack.troubled.iter().map(|subject| match subject {
+            Subject::Resource(id) => *id,
+            Subject::Instance(id) => self.state.instance(*id).row.resource,
+        });
+        let work = stack.ready.keys().map(|work| match work {
+            Work::Make(id) => *id,
+            Work::Look(id) | Work::Delete(id) => self.state.instance(*id).row.resource,
+        });
+        let on_hold = stack
+            .names
+            .values()
+            .copied()
+            .filter(|_| stack.counts.on_hold > 0);
+        let explained = troubled
+            .chain(work)
+            .chain(on_hold)
+            .filter_map(|id| Some((id, self.explain(id)?)));
+        let mut stuck = explained.filter(|(_, reason)| {
+            matches!(
+                reason,
+                WaitReason::Failed { .. }
+                    | WaitReason::OnHold(_)
+                    | WaitReason::HostGone(_)
+                    | WaitReason::HostsDiffer(..)
+                    | WaitReason::TypeNotOffered(_)
+            )
+        });
+        stuck.next()
     }
 
     fn reason(

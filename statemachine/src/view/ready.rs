@@ -288,8 +288,7 @@ impl StateMachine {
         &self,
     ) -> impl Iterator<Item = (StackId, crate::id::Revision, crate::id::Revision)> {
         self.state.stacks.iter().filter_map(|(id, stack)| {
-            let due =
-                stack.row.stop == Some(crate::row::Stop::RollbackDue) && stack.row.queue.is_empty();
+            let due = stack.stops() == Some(crate::outcome::StackStops::RollbackDue);
             due.then_some((*id, stack.row.revision, stack.row.settled_revision))
         })
     }
