@@ -20,6 +20,13 @@ pub(crate) enum Cause {
     Rollback(Revision, bool),
 }
 
+impl Cause {
+    /// An automatic rollback undoes the failed revision whole, with what that one protected.
+    pub(crate) fn undoes(self) -> bool {
+        matches!(self, Cause::Rollback(_, true))
+    }
+}
+
 impl Turn<'_> {
     pub(crate) fn change_stack(&mut self, change: ChangeStack) -> Outcome {
         let ChangeStack {
@@ -90,7 +97,7 @@ impl Turn<'_> {
             self.take_unchanged(id);
             return Ok(true);
         }
-        self.check_difference(id, &difference)?;
+        self.check_difference(id, &difference, cause)?;
         let waits = !self.state.stack(id).row.queue.is_empty();
         let revision = self.revise(id, &difference, cause);
         if waits {

@@ -160,14 +160,14 @@ impl Turn<'_> {
             return Err(Rejection::NotACommit);
         }
         if let Some(id) = id {
-            self.check_staged(id, &self.state.stages[&stage])?;
+            self.check_staged(id, &self.state.stages[&stage], cause)?;
         }
         Ok((difference, cause))
     }
 
     /// Only what is protected is looked up, and counts only where they may be exceeded: a commit must
     /// not cost what its parts did.
-    fn check_staged(&self, id: StackId, stage: &Stage) -> Result<(), Rejection> {
+    fn check_staged(&self, id: StackId, stage: &Stage, cause: Cause) -> Result<(), Rejection> {
         let stack = self.state.stack(id);
         let limit = self.state.cluster.settings.max_resources;
         if stack.desired + u64::from(stage.row.items) > limit {
@@ -177,7 +177,8 @@ impl Turn<'_> {
                 .count();
             self.check_size(stack.desired + new as u64)?;
         }
-        for resource in &stack.protected {
+        let kept = stack.protected.iter().filter(|_| !cause.undoes());
+        for resource in kept {
             let resource = self.state.resource(*resource);
             let Some(position) = stage.names.get(&resource.row.name) else {
                 continue;

@@ -93,17 +93,18 @@ fn requirements_wait(
 /// Make rules 3 and 4.
 fn due_action(state: &State, id: ResourceId) -> Result<Action, WaitReason> {
     let resource = state.resource(id);
-    if let Some(current) = resource.current
-        && state.instance(current).row.is_present()
-    {
-        if !state.wanted(current) {
+    if let Some(current) = resource.current {
+        let instance = state.instance(current);
+        if instance.row.is_present() && !state.wanted(current) {
             return Err(WaitReason::UnwantedFirst(current));
         }
-        let count = state.instance(current).busy_requirers;
-        return match count {
-            0 => Ok(Action::Update),
-            _ => Err(WaitReason::RequirersInFlight { count }),
-        };
+        let count = instance.busy_requirers;
+        if count > 0 {
+            return Err(WaitReason::RequirersInFlight { count });
+        }
+        if instance.row.is_present() {
+            return Ok(Action::Update);
+        }
     }
     let predecessor = resource
         .deposed()

@@ -1,6 +1,7 @@
 //! What the dispatcher may read without scanning: each piece of work in its stack's lists, and each
 //! resource in its stack's counts. Knows nothing of who reads them.
 
+use crate::digest::Digest;
 use crate::id::{InstanceId, ResourceId, StackId, Text};
 use crate::outcome::WaitReason;
 use crate::row::Action;
@@ -71,51 +72,35 @@ impl Turn<'_> {
 
     fn slot_of_make(&mut self, id: ResourceId, standing: &Standing) -> Slot {
         let resource = self.state.resource(id);
-        let Some(definition) = resource.definition() else {
+        let Some(definition) = resource.definition().filter(|_| starts(standing)) else {
             return Slot::None;
         };
-        match standing {
-            Standing::Now(_) => {
-                let stack = resource.row.stack;
-                let type_name = self
-                    .state
-                    .catalogue
-                    .definition(definition)
-                    .type_name
-                    .clone();
-                let host = required_host(self.state, id).ok().flatten();
-                self.ready(stack, Job::Make, &type_name, host.as_ref())
-            }
-            Standing::Later(_, from_ms, _) => Slot::Later(Job::Make, *from_ms),
-            Standing::Waits(_) | Standing::Nothing => Slot::None,
-        }
+        let stack = resource.row.stack;
+        let host = required_host(self.state, id).ok().flatten();
+        let lane = self.lane(stack, definition, host.as_ref());
+        slot(standing, Job::Make, lane)
     }
 
     fn slot_of_instance(&mut self, id: InstanceId, standing: &Standing) -> Slot {
-        let job = |action: &Action| match action {
-            Action::Look => Job::Look,
+        if !starts(standing) {
+            return Slot::None;
+        }
+        let row = &self.state.instance(id).row;
+        let stack = self.state.resource(row.resource).row.stack;
+        let definition = row.definition;
+        let host = instance_host(self.state, id);
+        let lane = self.lane(stack, definition, host.as_ref());
+        let job = match standing {
+            Standing::Now(Action::Look) | Standing::Later(Action::Look, ..) => Job::Look,
             _ => Job::Delete,
         };
-        match standing {
-            Standing::Now(action) => {
-                let row = &self.state.instance(id).row;
-                let stack = self.state.resource(row.resource).row.stack;
-                let type_name = self
-                    .state
-                    .catalogue
-                    .definition(row.definition)
-                    .type_name
-                    .clone();
-                let host = instance_host(self.state, id);
-                self.ready(stack, job(action), &type_name, host.as_ref())
-            }
-            Standing::Later(action, from_ms, _) => Slot::Later(job(action), *from_ms),
-            Standing::Waits(_) | Standing::Nothing => Slot::None,
-        }
+        slot(standing, job, lane)
     }
 
-    fn ready(&mut self, stack: StackId, job: Job, type_name: &Text, host: Option<&Text>) -> Slot {
-        Slot::Ready(job, self.state.stack_mut(stack).lane(type_name, host))
+    fn lane(&mut self, stack: StackId, definition: Digest, host: Option<&Text>) -> u32 {
+        let known = self.state.catalogue.definition(definition);
+        let type_name = known.type_name.clone();
+        self.state.stack_mut(stack).lane(&type_name, host)
     }
 
     fn move_slot(&mut self, stack: StackId, before: Slot, after: Slot, work: impl Fn(Job) -> Work) {
@@ -129,8 +114,9 @@ impl Turn<'_> {
                 lists.ready.remove(&work(job));
                 lists.lanes[lane as usize].count -= 1;
             }
-            Slot::Later(job, from_ms) => {
+            Slot::Later(job, from_ms, lane) => {
                 lists.later.remove(&(from_ms, work(job)));
+                lists.lanes[lane as usize].count -= 1;
             }
         }
         match after {
@@ -139,8 +125,9 @@ impl Turn<'_> {
                 lists.ready.insert(work(job), lane);
                 lists.lanes[lane as usize].count += 1;
             }
-            Slot::Later(job, from_ms) => {
+            Slot::Later(job, from_ms, lane) => {
                 lists.later.insert((from_ms, work(job)));
+                lists.lanes[lane as usize].count += 1;
             }
         }
         match lists.ready.is_empty() && lists.later.is_empty() {
@@ -167,6 +154,19 @@ impl Turn<'_> {
             *counts.of_mut(phase) += 1;
         }
         self.stack_moved(stack);
+    }
+}
+
+/// It may start, now or later.
+fn starts(standing: &Standing) -> bool {
+    matches!(standing, Standing::Now(_) | Standing::Later(..))
+}
+
+fn slot(standing: &Standing, job: Job, lane: u32) -> Slot {
+    match standing {
+        Standing::Now(_) => Slot::Ready(job, lane),
+        Standing::Later(_, from_ms, _) => Slot::Later(job, *from_ms, lane),
+        Standing::Waits(_) | Standing::Nothing => Slot::None,
     }
 }
 
@@ -204,7 +204,7 @@ pub(crate) fn phase_of(state: &State, id: ResourceId) -> Option<Phase> {
         return Some(Phase::Ready);
     }
     let failed = matches!(
-        make_standing(state, id, |_| true),
+        make_standing(state, id, |_| false),
         Standing::Waits(WaitReason::Failed { .. } | WaitReason::HostsDiffer(..))
     );
     Some(if failed {

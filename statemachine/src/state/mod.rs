@@ -33,7 +33,7 @@ pub(crate) struct State {
     pub(crate) instances: BTreeMap<InstanceId, Box<Instance>>,
     /// (what is required, who requires it) by the desired definitions.
     pub(crate) dependents: BTreeSet<(ResourceId, ResourceId)>,
-    /// (what is required, who was built on it). The first may be gone already.
+    /// (what is required, who was built on it).
     pub(crate) required_by: BTreeSet<(InstanceId, InstanceId)>,
     pub(crate) catalogue: Catalogue,
     pub(crate) held: Held,

@@ -32,8 +32,8 @@ pub(crate) enum Slot {
     None,
     /// Ready, in this lane of its stack.
     Ready(Job, u32),
-    /// Ready from this state time on. Milliseconds.
-    Later(Job, u64),
+    /// Ready from this state time (milliseconds) on, in this lane.
+    Later(Job, u64, u32),
 }
 
 /// What the work in a slot is.

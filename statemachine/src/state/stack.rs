@@ -35,7 +35,7 @@ pub(crate) struct Stack {
     pub(crate) converged: bool,
 }
 
-/// Ready work that the same engines can do.
+/// Work, ready now or later, that the same engines can do.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     pub(crate) type_name: Text,

@@ -187,8 +187,21 @@ impl Turn<'_> {
         }
     }
 
-    /// Sets what an instance requires. Ids must be sorted and without repetition.
+    /// Sets what an instance requires, as far as it is (still) there. Ids must be sorted and without
+    /// repetition.
     pub(crate) fn set_requires(&mut self, id: InstanceId, requires: Box<[InstanceId]>) {
+        let instances = &self.state.instances;
+        let requires = match requires
+            .iter()
+            .all(|required| instances.contains_key(required))
+        {
+            true => requires,
+            false => requires
+                .iter()
+                .copied()
+                .filter(|required| instances.contains_key(required))
+                .collect(),
+        };
         let instance = self.state.instance_mut(id);
         if instance.row.requires == requires {
             return;
@@ -306,7 +319,22 @@ impl Turn<'_> {
         self.touched.instances.insert(id);
     }
 
-    /// Takes an instance out of the state. Whoever was built on it keeps saying so, which binds nobody.
+    /// Takes those that require an instance off it.
+    pub(crate) fn cut_requirers(&mut self, id: InstanceId) -> Box<[InstanceId]> {
+        let requirers: Box<[InstanceId]> = self.state.requirers_of(id).collect();
+        for requirer in &requirers {
+            let requires = &self.state.instance(*requirer).row.requires;
+            let without = requires
+                .iter()
+                .copied()
+                .filter(|required| *required != id)
+                .collect();
+            self.set_requires(*requirer, without);
+        }
+        requirers
+    }
+
+    /// Takes an instance out of the state.
     pub(crate) fn forget(&mut self, id: InstanceId) {
         let stance = Stance::of(&self.state.instance(id).row);
         if self.state.instance(id).row.flight().is_some() {
@@ -324,6 +352,7 @@ impl Turn<'_> {
         if self.state.instance(id).row.lost_once {
             self.bury(id);
         }
+        self.cut_requirers(id);
         self.set_requires(id, Box::default());
         self.set_physical_id(id, None);
         let instance = self

@@ -4,6 +4,7 @@ use crate::StateMachine;
 use crate::digest::Digest;
 use crate::id::{EngineRef, InstanceId, ResourceId, StackId, Text, Token};
 use crate::row::{Action, EngineRow, Observed};
+use crate::rules::settle::footing;
 use crate::state::{Engine, State};
 
 /// An engine.
@@ -211,7 +212,9 @@ fn superseded(state: &State, id: InstanceId) -> bool {
     let resource = state.resource(row.resource);
     row.flight().is_some_and(|flight| match flight.action {
         Action::Create | Action::Update => {
-            !state.wanted(id) || resource.definition() != Some(flight.definition)
+            !state.wanted(id)
+                || resource.definition() != Some(flight.definition)
+                || footing(state, row.resource) != flight.requires_after
         }
         Action::Delete => {
             flight.first_delete

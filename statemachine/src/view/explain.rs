@@ -13,6 +13,7 @@ use crate::rules::make::make_standing;
 use crate::rules::placement::{instance_host, required_host};
 use crate::rules::settle::desired_fingerprint;
 use crate::rules::unmake::delete_standing;
+use crate::state::State;
 use crate::view::{Phase, Work};
 
 /// A resource.
@@ -137,15 +138,18 @@ impl StateMachine {
         let state = &self.state;
         let resource = state.resources.get(&id)?;
         let standing = make_standing(state, id, |_| false);
-        if let (Standing::Nothing, Some(current)) = (&standing, resource.current)
+        let makes = matches!(standing, Standing::Now(_) | Standing::Later(..));
+        if let Some(current) = resource.current
             && !resource.settled
+            && !makes
         {
-            return self.explain_instance(current);
-        }
-        if let (Standing::Waits(_), Some(current)) = (&standing, resource.current)
-            && look_standing(state, current) != Standing::Nothing
-        {
-            return self.explain_instance(current);
+            // What is due for the instance comes before what the resource waits for.
+            let instance = instance_standing(state, current);
+            let due = matches!(instance, Standing::Now(_));
+            let failed = matches!(standing, Standing::Waits(WaitReason::Failed { .. }));
+            if due || (instance != Standing::Nothing && !failed) {
+                return self.explain_instance(current);
+            }
         }
         let type_name = resource
             .definition()
@@ -158,10 +162,7 @@ impl StateMachine {
     pub fn explain_instance(&self, id: InstanceId) -> Option<WaitReason> {
         let state = &self.state;
         let row = &state.instances.get(&id)?.row;
-        let standing = match look_standing(state, id) {
-            Standing::Nothing => delete_standing(state, id, |_| false),
-            other => other,
-        };
+        let standing = instance_standing(state, id);
         let type_name = Some(&state.catalogue.definition(row.definition).type_name);
         let host = instance_host(state, id);
         Some(self.reason(
@@ -230,5 +231,12 @@ impl StateMachine {
                 _ => WaitReason::Ready,
             },
         }
+    }
+}
+
+fn instance_standing(state: &State, id: InstanceId) -> Standing {
+    match look_standing(state, id) {
+        Standing::Nothing => delete_standing(state, id, |_| false),
+        other => other,
     }
 }

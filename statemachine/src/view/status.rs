@@ -142,7 +142,7 @@ pub(crate) fn can_move(state: &State, stack: &Stack) -> bool {
             let reachable = |lane: &crate::state::stack::Lane| {
                 lane.count > 0 && state.reachable(&lane.type_name, lane.host.as_deref())
             };
-            !stack.later.is_empty() || stack.lanes.iter().any(reachable)
+            stack.lanes.iter().any(reachable)
         }
     }
 }

@@ -130,6 +130,7 @@ impl Turn<'_> {
         let row = &self.state.instance(id).row;
         let definition = row.definition;
         let first_delete = !row.delete_begun;
+        // Those that require what goes before its successor require it no longer.
         let cut = match row.goes_first() {
             true => self.cut_requirers(id),
             false => Box::default(),
@@ -148,21 +149,6 @@ impl Turn<'_> {
             row.effect = Some(Box::new(effect));
             row.assignment = Some(Box::new(assignment));
         });
-    }
-
-    /// Those that require an instance which goes before its successor require it no longer.
-    fn cut_requirers(&mut self, id: InstanceId) -> Box<[InstanceId]> {
-        let requirers: Box<[InstanceId]> = self.state.requirers_of(id).collect();
-        for requirer in &requirers {
-            let requires = &self.state.instance(*requirer).row.requires;
-            let without = requires
-                .iter()
-                .copied()
-                .filter(|required| *required != id)
-                .collect();
-            self.set_requires(*requirer, without);
-        }
-        requirers
     }
 
     fn assignment(

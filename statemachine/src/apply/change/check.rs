@@ -1,5 +1,6 @@
 //! What is refused at submission. Knows nothing of what an accepted change does.
 
+use crate::apply::change::Cause;
 use crate::command::{Difference, SetResource};
 use crate::id::{ResourceId, Revision, StackId, Text};
 use crate::outcome::Rejection;
@@ -60,6 +61,7 @@ impl Turn<'_> {
         &self,
         id: StackId,
         difference: &Difference,
+        cause: Cause,
     ) -> Result<(), Rejection> {
         let stack = self.state.stack(id);
         check_names(difference)?;
@@ -68,11 +70,13 @@ impl Turn<'_> {
             .iter()
             .filter(|item| !stack.names.contains_key(&item.name));
         self.check_size(stack.desired + new.count() as u64)?;
-        for name in &difference.remove {
-            self.check_removal(id, name)?;
-        }
-        for item in &difference.set {
-            self.check_kept(id, item)?;
+        if !cause.undoes() {
+            for name in &difference.remove {
+                self.check_removal(id, name)?;
+            }
+            for item in &difference.set {
+                self.check_kept(id, item)?;
+            }
         }
         if !stack.row.queue.is_empty() {
             return Ok(());

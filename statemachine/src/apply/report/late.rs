@@ -101,10 +101,10 @@ impl Turn<'_> {
             effect: Some(self.doubt(tombstone.definition)),
             ..found(resource, id, &template, physical_id.clone(), self.index)
         };
-        self.add_instance(id, find);
-        self.drop_tombstone(id);
+        let find_id = self.next_instance();
+        self.add_instance(find_id, find);
         self.tell_instance(
-            id,
+            find_id,
             EventKind::IdKept,
             format!("a late report told of {physical_id}"),
         );

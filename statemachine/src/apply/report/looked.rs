@@ -25,24 +25,38 @@ impl Turn<'_> {
             self.forget(id);
             return;
         }
-        let lag_ms = u64::from(row.traits.lag_ms);
-        let final_now = row.traits.fences
-            || row.effect.as_ref().is_none_or(|effect| {
-                let quiet_ms = effect.not_after_ms.saturating_add(lag_ms);
-                effect.seen_absent && assignment.since_ms >= quiet_ms
-            });
-        if final_now {
+        if self.is_final(id, assignment) {
             self.tell_instance(id, EventKind::Looked, "looked: nothing is there");
             self.becomes_absent(id);
-        } else {
-            self.tell_instance(id, EventKind::Looked, "looked: nothing is there yet");
-            self.edit(id, |row| {
-                row.assignment = None;
-                if let Some(effect) = &mut row.effect {
-                    effect.seen_absent = true;
-                }
-            });
+            return;
         }
+        self.tell_instance(id, EventKind::Looked, "looked: nothing is there yet");
+        let now_ms = self.stamp.state_ms;
+        self.edit(id, |row| {
+            row.assignment = None;
+            let fences = row.traits.fences;
+            if let Some(effect) = &mut row.effect {
+                effect.seen_absent = true;
+                if fences {
+                    // From this look on no older call has an effect; one that had may still show up.
+                    effect.not_after_ms = effect.not_after_ms.min(now_ms);
+                }
+            }
+        });
+    }
+
+    /// Is what this look has not found certainly not there?
+    fn is_final(&self, id: InstanceId, assignment: &AssignmentRow) -> bool {
+        let row = &self.state.instance(id).row;
+        let lag_ms = u64::from(row.traits.lag_ms);
+        let Some(effect) = &row.effect else {
+            return true;
+        };
+        if row.traits.fences && lag_ms == 0 {
+            return true;
+        }
+        let quiet_ms = effect.not_after_ms.saturating_add(lag_ms);
+        effect.seen_absent && assignment.since_ms >= quiet_ms
     }
 
     /// It is certain that nothing is there.
