@@ -82,7 +82,12 @@ pub(crate) fn read(
     collector: &mut Collector,
 ) -> Option<Tree> {
     match Tree::read(text, limits) {
-        Ok(tree) => Some(tree),
+        Ok(tree) => {
+            for fault in tree.faults() {
+                collector.error(source, fault.position, String::new(), fault.message.clone());
+            }
+            Some(tree)
+        }
         Err(error) => {
             collector.error(source, error.position, String::new(), error.message);
             None

@@ -203,7 +203,7 @@ fn function_holds<'t>(
             let (a, b) = (folder.fold_present(*a), folder.fold_present(*b));
             Ok(same(&stripped(a?), &stripped(b?)))
         }
-        "get_param" | "contains" => match folder.fold_present(node).map(stripped)? {
+        "get_param" | "contains" => match condition_value(node, entry, folder)? {
             Value::Bool(flag) => Ok(flag),
             Value::Text(name) => names.named(&name, entry.value, folder),
             other => Err(folder.error(
@@ -223,6 +223,22 @@ fn function_holds<'t>(
             ))
         }
     }
+}
+
+/// The value of a function that stands for a condition. Hidden text would be shown as the name it is taken for.
+fn condition_value<'t>(
+    node: NodeRef<'t>,
+    entry: Entry<'t>,
+    folder: &mut Folder<'_, 't, '_>,
+) -> Result<Value, Reported> {
+    let mut value = folder.fold_present(node)?;
+    if value.strip() && !matches!(value, Value::Bool(_)) {
+        return Err(folder.error(
+            entry.value,
+            "a condition is true or false, or the name of one",
+        ));
+    }
+    Ok(value)
 }
 
 fn stripped(mut value: Value) -> Value {

@@ -15,8 +15,12 @@ pub(crate) fn read<'t>(entry: Entry<'t>, meta: &mut Meta, folder: &mut Folder<'_
     let folded = folder.fold(entry.value, None);
     folder.constant = outer;
     if let Ok(Some(mut value)) = folded {
-        value.strip();
-        if let Err(message) = put(entry.name(), value, meta) {
+        if value.strip() {
+            folder.error(
+                entry.value,
+                "it would show the value of a hidden parameter: use that in properties only",
+            );
+        } else if let Err(message) = put(entry.name(), value, meta) {
             folder.error(entry.value, message);
         }
     }

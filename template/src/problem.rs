@@ -87,6 +87,8 @@ impl std::error::Error for Problems {}
 
 /// How many problems are held per listed one, so that sorting by position has something to choose from.
 const HELD_PER_LISTED: usize = 10;
+/// How many problems get a suggestion per listed one: looking for it costs up to some milliseconds.
+const SUGGESTED_PER_LISTED: usize = 2;
 /// How many known words a suggestion is looked for in: comparing is linear, and a stack has up to 10^6 names.
 const SUGGESTION_CANDIDATES: usize = 10_000;
 /// Similarity (Jaro-Winkler) from which on two words are taken to be meant the same.
@@ -183,7 +185,7 @@ impl Collector {
         word: &str,
         known: impl Iterator<Item = &'w str>,
     ) -> Reported {
-        let suggestion = if self.has_room() {
+        let suggestion = if self.held.len() < self.listed * SUGGESTED_PER_LISTED {
             nearest(word, known)
         } else {
             None

@@ -73,6 +73,16 @@ impl Value {
         found
     }
 
+    /// Whether anything in it is to be masked.
+    pub(crate) fn is_marked(&self) -> bool {
+        match self {
+            Self::Sensitive(_) => true,
+            Self::List(items) => items.iter().any(Self::is_marked),
+            Self::Map(entries) => entries.values().any(Self::is_marked),
+            _ => false,
+        }
+    }
+
     /// Whether anything in it waits for a value of a resource.
     pub(crate) fn is_pending(&self) -> bool {
         match self {

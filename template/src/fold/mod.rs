@@ -283,6 +283,11 @@ impl<'t> Folder<'_, 't, '_> {
         folded
     }
 
+    /// A name that comes from a hidden parameter would be shown by whatever names it.
+    fn hidden_name(&mut self, entry: Entry<'t>) -> Reported {
+        self.error(entry.value, "a name must not come from a hidden parameter")
+    }
+
     /// Notes the files that a part includes, if they were supplied.
     pub(crate) fn note_files(&mut self, node: NodeRef<'t>) {
         for (path, _) in included_files(node) {
@@ -330,7 +335,9 @@ impl<'t> Folder<'_, 't, '_> {
 
     fn get_param(&mut self, entry: Entry<'t>) -> Result<Value, Reported> {
         let mut arguments = self.fold_present(entry.value)?;
-        arguments.strip();
+        if arguments.strip() {
+            return Err(self.hidden_name(entry));
+        }
         let (name, path) = match &arguments {
             Value::Text(name) => (name.as_str(), &[][..]),
             Value::List(parts) => match parts.as_slice() {

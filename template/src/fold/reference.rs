@@ -11,7 +11,9 @@ use crate::value::{Entries, Value};
 impl<'a, 't> Folder<'a, 't, '_> {
     pub(super) fn get_resource(&mut self, entry: Entry<'t>) -> Result<Value, Reported> {
         let mut argument = self.fold_present(entry.value)?;
-        argument.strip();
+        if argument.strip() {
+            return Err(self.hidden_name(entry));
+        }
         let Value::Text(resource) = argument else {
             return Err(self.error(
                 entry.value,
@@ -31,12 +33,12 @@ impl<'a, 't> Folder<'a, 't, '_> {
 
     pub(super) fn get_attr(&mut self, entry: Entry<'t>) -> Result<Value, Reported> {
         let form = "get_attr takes [resource, attribute, key or index, …]";
-        let Value::List(mut parts) = self.fold_present(entry.value)? else {
+        let Value::List(parts) = self.fold_present(entry.value)? else {
             return Err(self.error(entry.value, form));
         };
-        parts.iter_mut().take(2).for_each(|part| {
-            part.strip();
-        });
+        if parts.iter().take(2).any(|part| part.unmarked().1) {
+            return Err(self.hidden_name(entry));
+        }
         let resource = match parts.first() {
             Some(Value::Text(resource)) => resource.clone(),
             Some(other) if other.is_pending() => {

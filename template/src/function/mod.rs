@@ -154,11 +154,12 @@ pub(crate) fn misspelt(name: &str) -> Option<&'static str> {
 
 /// Whether the arguments have the form the function takes, as far as they are known.
 pub(crate) fn check_form(function: Function, arguments: &Value) -> Result<(), String> {
+    let hidden = arguments.is_marked();
     let arguments = arguments.unmarked().0;
     if matches!(arguments, Value::Call(_) | Value::Unknown) {
         return Ok(());
     }
-    match function {
+    let checked = match function {
         Function::StrReplace | Function::StrReplaceStrict | Function::StrReplaceVstrict => {
             text::check_replace(arguments)
         }
@@ -174,7 +175,14 @@ pub(crate) fn check_form(function: Function, arguments: &Value) -> Result<(), St
             collection::check_two(arguments)
         }
         _ => Ok(()),
-    }
+    };
+    checked.map_err(|message| {
+        if hidden {
+            without_quoted(&message)
+        } else {
+            message
+        }
+    })
 }
 
 /// Computes a function whose arguments are all known. What is secret in them makes the result secret, as
@@ -216,7 +224,30 @@ pub(crate) fn apply(
             function.name()
         )),
     };
-    result.map(|value| value.marked(sensitive))
+    match result {
+        Ok(value) => Ok(value.marked(sensitive)),
+        Err(message) if sensitive => Err(without_quoted(&message)),
+        Err(message) => Err(message),
+    }
+}
+
+/// A message without what it quotes: of hidden values nothing is shown.
+fn without_quoted(message: &str) -> String {
+    let mut shown = String::with_capacity(message.len());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in message.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => {
+                quoted = !quoted;
+                shown.push_str(if quoted { "\"…" } else { "\"" });
+            }
+            _ if quoted => {}
+            _ => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// Whether two values are equal as Python has it: `1`, `1.0` and true are.

@@ -34,7 +34,7 @@ fn strict_replacement_refuses_unused_keys_and_very_strict_empty_values() {
     let unused = json!({"template": "a", "params": {"a": "1", "b": "2"}});
     assert_eq!(
         computed("str_replace_strict", unused).unwrap_err(),
-        "not found in the template: b"
+        "not found in the template: \"b\""
     );
     let empty = json!({"template": "a", "params": {"a": ""}});
     assert_eq!(

@@ -69,11 +69,11 @@ pub(super) fn replace(
     let (keys, values) = replacements(params, strictness)?;
     let (pieces, found) = cut(template, &keys);
     if strictness != Strictness::Lenient {
-        let missing: Vec<&str> = keys
+        let missing: Vec<String> = keys
             .iter()
             .zip(&found)
             .filter(|(_, found)| !**found)
-            .map(|(key, _)| *key)
+            .map(|(key, _)| format!("{key:?}"))
             .collect();
         if !missing.is_empty() {
             return Err(format!("not found in the template: {}", missing.join(", ")));

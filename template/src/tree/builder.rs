@@ -200,7 +200,7 @@ impl<'l> Builder<'l> {
                 },
             );
         }
-        self.check_keys(open.index)?;
+        self.check_keys(open.index);
         if open.anchor > 0 {
             let (height, bytes) = self.measure(open.index);
             self.close_node(open.index, open.anchor, height, bytes);
@@ -254,37 +254,36 @@ impl<'l> Builder<'l> {
         (height, bytes)
     }
 
-    fn check_keys(&self, index: usize) -> Result<(), SyntaxError> {
+    /// Notes keys that occur twice: the tree is whole without them, so that other problems can be found too.
+    fn check_keys(&mut self, index: usize) {
         let map = super::NodeRef {
             tree: &self.tree,
             index: index as u32,
         };
-        let Some(entries) = map.entries() else {
-            return Ok(());
-        };
-        let duplicate = |name: &str, position| {
-            Err(SyntaxError::new(
-                position,
-                format!("the key {name:?} occurs twice"),
-            ))
+        let Some(entries) = map.entries() else { return };
+        let mut found = Vec::new();
+        let mut duplicate = |entry: super::Entry<'_>| {
+            let message = format!("the key {:?} occurs twice", entry.name());
+            found.push(SyntaxError::new(entry.key.position(), message));
         };
         if map.len() <= FEW_KEYS {
             let mut seen = [""; FEW_KEYS];
             for (count, entry) in entries.enumerate() {
                 if seen[..count].contains(&entry.name()) {
-                    return duplicate(entry.name(), entry.key.position());
+                    duplicate(entry);
                 }
                 seen[count] = entry.name();
             }
-            return Ok(());
-        }
-        let mut seen = LookupTable::with_capacity(map.len());
-        for entry in entries {
-            if !seen.insert_new(entry.name(), ()) {
-                return duplicate(entry.name(), entry.key.position());
+        } else {
+            let mut seen = LookupTable::with_capacity(map.len());
+            for entry in entries {
+                if !seen.insert_new(entry.name(), ()) {
+                    duplicate(entry);
+                }
             }
         }
-        Ok(())
+        let room = self.limits.problems.saturating_sub(self.tree.faults.len());
+        self.tree.faults.extend(found.into_iter().take(room));
     }
 
     /// An alias: a copy of what its anchor marks, within the budget.

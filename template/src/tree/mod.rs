@@ -59,6 +59,7 @@ struct Node {
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     text: String,
+    faults: Vec<SyntaxError>,
 }
 
 impl Tree {
@@ -87,6 +88,11 @@ impl Tree {
             }
             result => result,
         }
+    }
+
+    /// What is wrong with the text although it has a tree: keys that occur twice. The first ones only.
+    pub(crate) fn faults(&self) -> &[SyntaxError] {
+        &self.faults
     }
 
     pub(crate) fn root(&self) -> NodeRef<'_> {

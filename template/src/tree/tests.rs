@@ -4,7 +4,9 @@ use super::{NodeKind, NodeRef, Tree};
 use crate::limits::Limits;
 
 fn read(text: &str) -> Result<Tree, String> {
-    Tree::read(text, &Limits::default())
+    let tree = Tree::read(text, &Limits::default());
+    let whole = |tree: Tree| tree.faults().first().cloned().map_or(Ok(tree), Err);
+    tree.and_then(whole)
         .map_err(|e| format!("{}:{}: {}", e.position.line, e.position.column, e.message))
 }
 
