@@ -192,11 +192,24 @@ impl Member {
         }
         futures_util::future::join_all(self.parts.iter().map(|part| part.stop())).await;
         self.stop.cancel();
-        if let Some(listener) = self.listener {
-            // Streams without an end do not hold it up.
-            let _ = tokio::time::timeout(LAST_CALLS, listener).await;
-        }
-        self.context.replica.stop().await
+        let Self {
+            context,
+            parts,
+            listener,
+            ..
+        } = self;
+        drop(parts);
+        let replica = context.replica.clone();
+        drop(context);
+        // Streams of peers end with Raft; others do not hold it up.
+        let listener = async {
+            let Some(mut listener) = listener else { return };
+            let ended = tokio::time::timeout(LAST_CALLS, &mut listener).await;
+            if ended.is_err() {
+                listener.abort();
+            }
+        };
+        tokio::join!(replica.stop(), listener).0
     }
 
     async fn hand_over(&self) {

@@ -77,7 +77,10 @@ impl Peer for PeerService {
             Ok(result) => Ok(codec::peer::append_response(&result)),
             Err(fatal) => Err(stopped(fatal)),
         });
-        Ok(Response::new(Box::pin(answers)))
+        // An idle stream would not notice.
+        let replica = self.replica.clone();
+        let end = async move { replica.stopped().await };
+        Ok(Response::new(Box::pin(answers.take_until(Box::pin(end)))))
     }
 
     async fn vote(

@@ -14,6 +14,7 @@ use openraft::{
     async_runtime::WatchReceiver,
     errors::{ChangeMembershipError, ClientWriteError, RaftError},
     metrics::RaftMetrics,
+    type_config::TypeConfigExt,
 };
 
 use super::{
@@ -359,20 +360,31 @@ impl Replica {
         node.ok_or(MembershipError::NoSuchMember(member_id))
     }
 
-    /// Makes sure that a voter can go.
+    /// Makes sure that a voter can go: that the rest, asked now, is a quorum.
     async fn spare(&self, member_id: u64) -> Result<(), MembershipError> {
-        let metrics = self.metrics();
-        let mut rest: BTreeSet<u64> = metrics.membership_config.membership().voter_ids().collect();
-        rest.remove(&member_id);
-        let live = rest
-            .iter()
-            .filter(|id| self.heard_of(&metrics, **id))
-            .count();
-        if live * 2 <= rest.len() {
+        let began = TypeConfig::now();
+        let triggered = self.raft().trigger().heartbeat().await;
+        triggered.map_err(|fatal| MembershipError::Stopped(fatal.to_string()))?;
+        let deadline = Instant::now() + self.inner.silence;
+        let (live, voters) = loop {
+            let metrics = self.metrics();
+            let voters = metrics.membership_config.membership().voter_ids();
+            let rest: Vec<u64> = voters.filter(|id| *id != member_id).collect();
+            let answered = |id: &&u64| {
+                let heard = metrics.heartbeat.as_ref().and_then(|all| *all.get(*id)?);
+                **id == self.member_id() || heard.is_some_and(|at| *at > began)
+            };
+            let live = rest.iter().filter(answered).count();
+            if live == rest.len() || Instant::now() > deadline {
+                break (live, rest.len());
+            }
+            tokio::time::sleep(CHANGE_RETRY).await;
+        };
+        if live * 2 <= voters {
             return Err(MembershipError::LosesQuorum {
                 member_id,
                 live,
-                voters: rest.len(),
+                voters,
             });
         }
         if member_id == self.member_id() {

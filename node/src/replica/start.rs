@@ -1,6 +1,10 @@
 //! Bringing a replica to life from what is on disk, after making sure that nothing acknowledged is missing.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use openraft::{SnapshotPolicy, async_runtime::WatchReceiver, type_config::TypeConfigExt};
 use tokio::sync::watch;
@@ -23,6 +27,11 @@ const MESSAGE_ENTRIES: u64 = 1024;
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(600);
 /// A follower this many entries behind is sent a checkpoint although the log still has them.
 const LAG_ENTRIES: u64 = 200_000;
+
+/// After the end, files are closed within this, or with the process.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks at that.
+const CLOSE_POLL: Duration = Duration::from_millis(5);
 
 /// What a replica can be told.
 #[derive(Clone, Debug)]
@@ -109,7 +118,7 @@ impl Replica {
         let raft = RaftHandle::new(id, raft_config, network, log.clone(), machine)
             .await
             .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
-        let anchor = (std::time::Instant::now(), TypeConfig::now());
+        let anchor = (Instant::now(), TypeConfig::now());
         let view = watch::Sender::new(LeadershipView::None);
         let replica = Self {
             inner: Arc::new(Inner {
@@ -127,7 +136,18 @@ impl Replica {
         tokio::spawn(leadership::follow(raft, shared, view));
         replica.until_stopped(upkeep::run(replica.clone(), config.limits.clone()));
         replica.until_stopped(members::run(replica.clone()));
+        replica.lead_if_alone().await?;
         Ok(replica)
+    }
+
+    /// A lone voter needs nobody's silence to lead again.
+    pub(super) async fn lead_if_alone(&self) -> Result<(), StartError> {
+        let alone = self.membership().voter_ids().eq([self.member_id()]);
+        let elected = match alone {
+            true => self.raft().trigger().elect(false).await,
+            false => Ok(()),
+        };
+        elected.map_err(|fatal| StartError::Raft(fatal.to_string()))
     }
 
     fn until_stopped(&self, chore: impl Future<Output = ()> + Send + 'static) {
@@ -171,12 +191,20 @@ impl Replica {
     }
 
     /// Stops Raft, and writes rows to disk so that the next start has nothing to replay.
-    pub async fn stop(&self) -> io::Result<()> {
+    pub async fn stop(self) -> io::Result<()> {
         self.raft().shutdown().await.map_err(io::Error::other)?;
         let store = self.inner.shared.read(|state| state.store.clone());
+        let (rows, log) = (Arc::downgrade(&store), self.inner.log.weak());
         tokio::task::spawn_blocking(move || store.flush())
             .await
-            .map_err(io::Error::other)?
+            .map_err(io::Error::other)??;
+        drop(self);
+        // Whoever still has a hand on them lets go as soon as it notices.
+        let deadline = Instant::now() + CLOSE_PATIENCE;
+        while rows.strong_count() + log.strong_count() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(CLOSE_POLL).await;
+        }
+        Ok(())
     }
 }
 
@@ -220,6 +248,8 @@ fn raft_config(
         // No shorter than a leader's lease and an election.
         quorum_loss_probe_interval: Some(2 * election_max + ms(config.heartbeat)),
         enable_pre_vote: Some(true),
+        // Every leadership is one of its own, also that of a leader that was away for a moment.
+        enable_leader_restore: Some(false),
         ..openraft::Config::default()
     };
     let config = config

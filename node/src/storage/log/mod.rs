@@ -15,7 +15,7 @@ use std::{
     io,
     ops::Bound,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, Weak},
 };
 
 use anneal_proto::log::v1::Identity;
@@ -89,6 +89,11 @@ impl LogStore {
         });
         let writer = Arc::new(Writer::start(db.clone(), shared.clone(), acknowledged)?);
         Ok(Self { db, shared, writer })
+    }
+
+    /// Tells whether the database is still open.
+    pub(crate) fn weak(&self) -> Weak<DB> {
+        Arc::downgrade(&self.db)
     }
 
     /// Which member of which cluster this log belongs to, if it was said.
