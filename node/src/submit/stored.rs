@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use anneal_proto::stored::v1 as proto;
-use anneal_statemachine::{command::Blob, digest::blob_digest};
+use anneal_statemachine::{
+    command::Blob,
+    digest::{Digest, blob_digest},
+};
 use anneal_template as template;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::refusal::Refused;
+use super::{reading::Stored, refusal::Refused};
 
 /// A blob under its digest.
 pub(crate) fn blob(bytes: Vec<u8>) -> Blob {
@@ -101,6 +104,14 @@ pub(crate) fn template_head(head: &proto::Head) -> template::Head {
         text: head.template.clone(),
         files: head.files.iter().cloned().map(read_file).collect(),
     }
+}
+
+/// The stored head under a digest.
+///
+/// # Errors
+/// If rows can't be read, or it is not there.
+pub(crate) fn stored_head(stored: &dyn Stored, digest: Digest) -> Result<proto::Head, Refused> {
+    read_head(&stored.blob(digest)?)
 }
 
 /// Reads a stored head.

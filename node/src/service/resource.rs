@@ -1,0 +1,213 @@
+//! A resource as the wire has it. What is read under the state's lock is copied there; its rows are read outside.
+
+use anneal_provider::Registry;
+use anneal_proto::v1;
+use anneal_statemachine::{
+    StateMachine,
+    id::{InstanceId, ResourceId, Subject, Text},
+    outcome::WaitReason,
+    row::{Action, InstanceRow, Observed, RowKey, RowValue},
+    view::{InstanceView, Phase},
+};
+
+use super::{lookup::is_secret_by_type, mask::MASK};
+use crate::replica::{Replica, Rows};
+
+/// Names of dependencies or dependents that one resource is shown with; a hub may have 10^5.
+const NEIGHBOURS: usize = 10_000;
+
+/// A resource without what stands in rows.
+pub(crate) struct Seen {
+    pub(crate) resource: v1::Resource,
+    id: ResourceId,
+    current: Option<InstanceId>,
+    type_name: Option<Text>,
+    troubled: bool,
+    deposed: Vec<InstanceId>,
+}
+
+/// How much is to be shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Detail {
+    /// No attributes, no edges.
+    pub(crate) brief: bool,
+    /// Everything in clear.
+    pub(crate) show_secrets: bool,
+}
+
+/// Copies what is to be shown of a resource; under the lock. `None`: it is not listed.
+pub(crate) fn see(state: &StateMachine, id: ResourceId, detail: Detail) -> Option<Seen> {
+    let view = state.resource(id)?;
+    let phase = view.phase?;
+    let current = view.current.as_ref();
+    let wait = state.explain(id);
+    let flight = current.and_then(|current| current.row.assignment.as_deref());
+    let flight = flight.filter(|assignment| !assignment.lost);
+    let settled = phase == Phase::Settled;
+    let names = |ids: &mut dyn Iterator<Item = ResourceId>| -> Vec<String> {
+        let mut names: Vec<String> = ids
+            .take(NEIGHBOURS)
+            .filter_map(|id| Some(state.resource(id)?.name.to_string()))
+            .collect();
+        names.sort();
+        names
+    };
+    let deposed: Vec<InstanceView<'_>> = state.deposed(id).collect();
+    let resource = v1::Resource {
+        name: view.name.to_string(),
+        r#type: view.type_name.map(Text::to_string).unwrap_or_default(),
+        phase: phase.word().to_owned(),
+        physical_id: current.map_or_else(String::new, |current| physical_id(current.row)),
+        desired_revision: view.desired.map_or(0, |desired| desired.revision.0),
+        observed: observed(current.map(|current| current.row)).to_owned(),
+        reason: match (&wait, settled) {
+            (_, true) | (None, _) => drift_told(current).unwrap_or_default(),
+            (Some(wait), false) => wait.to_string(),
+        },
+        requires: match detail.brief {
+            true => Vec::new(),
+            false => names(&mut state.requires(id).iter().copied()),
+        },
+        required_by: match detail.brief {
+            true => Vec::new(),
+            false => names(&mut state.required_by(id)),
+        },
+        attributes: Vec::new(),
+        deposed: deposed.iter().map(|it| deposed_shown(state, it)).collect(),
+        instance: current.map_or(0, |current| current.id.0),
+        host: current
+            .and_then(|current| current.row.host.as_deref())
+            .unwrap_or_default()
+            .to_owned(),
+        engine: flight.map_or(0, |flight| flight.engine.member),
+        action: flight.map_or("", |flight| action(flight.action)).to_owned(),
+        attempts: view.attempts,
+        retry_at_ms: match wait {
+            Some(WaitReason::BackingOff { not_before_ms, .. }) => not_before_ms,
+            _ => 0,
+        },
+    };
+    Some(Seen {
+        resource,
+        id,
+        current: view.current.as_ref().map(|current| current.id),
+        type_name: view.type_name.cloned(),
+        troubled: view.attempts > 0 || phase == Phase::Failed || phase == Phase::Unwanted,
+        deposed: deposed.iter().map(|it| it.id).collect(),
+    })
+}
+
+fn physical_id(row: &InstanceRow) -> String {
+    row.physical_id.as_deref().unwrap_or_default().to_owned()
+}
+
+fn observed(row: Option<&InstanceRow>) -> &'static str {
+    match row.map(|row| row.observed) {
+        None | Some(Observed::Absent) => "absent",
+        Some(Observed::Unknown) => "unknown",
+        Some(Observed::Present { .. }) => "present",
+    }
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Update => "update",
+        Action::Delete => "delete",
+        Action::Look => "observe",
+    }
+}
+
+fn drift_told(current: Option<&InstanceView<'_>>) -> Option<String> {
+    use anneal_statemachine::row::ReportedDrift::{Changed, Unhealthy, Vanished};
+    let drift = current?.row.drift?;
+    let what = match drift {
+        Vanished => "it has vanished",
+        Changed => "it differs from what it should be",
+        Unhealthy => "it is not well",
+    };
+    Some(format!("drifted: {what} (only reported)"))
+}
+
+fn deposed_shown(state: &StateMachine, deposed: &InstanceView<'_>) -> v1::Deposed {
+    let reason = state.explain_instance(deposed.id);
+    v1::Deposed {
+        instance: deposed.id.0,
+        physical_id: physical_id(deposed.row),
+        observed: observed(Some(deposed.row)).to_owned(),
+        reason: reason.map(|reason| reason.to_string()).unwrap_or_default(),
+    }
+}
+
+impl Seen {
+    /// Adds what stands in rows: the provider's words about failures, and attributes. State time becomes wall time.
+    ///
+    /// # Errors
+    /// If rows can't be read.
+    pub(crate) fn complete(
+        mut self,
+        replica: &Replica,
+        rows: &Rows<'_>,
+        registry: &Registry,
+        detail: Detail,
+    ) -> std::io::Result<v1::Resource> {
+        if self.troubled {
+            self.add_words(rows)?;
+        }
+        if self.resource.retry_at_ms > 0 {
+            self.resource.retry_at_ms = wall_ms(replica.state_ms(), self.resource.retry_at_ms);
+        }
+        if let (Some(current), false) = (self.current, detail.brief) {
+            let type_name = self.type_name.as_deref().unwrap_or_default();
+            for (name, row) in rows.attributes(current)? {
+                let by_type = is_secret_by_type(registry, type_name, Some(&name));
+                let hidden = row.sensitive && !by_type;
+                let json = match hidden && !detail.show_secrets {
+                    true => serde_json::Value::from(MASK).to_string(),
+                    false => String::from_utf8_lossy(&row.bytes).into_owned(),
+                };
+                self.resource.attributes.push(v1::Attribute {
+                    name: name.to_string(),
+                    json,
+                    sensitive: row.sensitive,
+                    hidden,
+                });
+            }
+        }
+        Ok(self.resource)
+    }
+
+    /// The provider's words come after what follows from them.
+    fn add_words(&mut self, rows: &Rows<'_>) -> std::io::Result<()> {
+        let words = |subject| -> std::io::Result<Option<String>> {
+            Ok(match rows.get(&RowKey::Trouble(subject))? {
+                Some(RowValue::Trouble(row)) if !row.message.is_empty() => Some(row.message.to_string()),
+                _ => None,
+            })
+        };
+        let mut found = words(Subject::Resource(self.id))?;
+        if let (None, Some(current)) = (&found, self.current) {
+            found = words(Subject::Instance(current))?;
+        }
+        join(&mut self.resource.reason, found);
+        for (deposed, shown) in self.deposed.iter().zip(&mut self.resource.deposed) {
+            join(&mut shown.reason, words(Subject::Instance(*deposed))?);
+        }
+        Ok(())
+    }
+}
+
+fn join(reason: &mut String, words: Option<String>) {
+    let Some(words) = words else { return };
+    if !reason.is_empty() {
+        reason.push_str(": ");
+    }
+    reason.push_str(&words);
+}
+
+/// State time as wall time, by how far it is from now.
+pub(crate) fn wall_ms(state_now_ms: u64, state_ms: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    now_ms.saturating_add(state_ms).saturating_sub(state_now_ms)
+}

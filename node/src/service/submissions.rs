@@ -1,0 +1,64 @@
+//! Submissions: taken in here or passed on to the leader as they come.
+
+use anneal_proto::v1::{self, stacks_client::StacksClient};
+use anneal_statemachine::id::Revision;
+use tokio_stream::StreamExt as _;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    Api,
+    forward::{Place, place},
+    status::refused,
+};
+use crate::submit::{Answer, Received, Receiver};
+
+impl Api {
+    /// Takes a submission in, or passes it on.
+    pub(crate) async fn take_submission(
+        &self,
+        request: Request<Streaming<v1::SubmitChunk>>,
+    ) -> Result<Response<v1::SubmitReply>, Status> {
+        if let Place::There(leader) = place(&self.replica, request.metadata()).await? {
+            // One that breaks off here arrives without its end there, and is refused.
+            let chunks = request.into_inner().map_while(Result::ok);
+            return leader
+                .ask_patiently(chunks, |channel, chunks| async move {
+                    StacksClient::new(channel).submit(chunks).await
+                })
+                .await;
+        }
+        let received = receive(request.into_inner()).await?;
+        let answer = self.submitter.submit(received).await.map_err(refused)?;
+        Ok(Response::new(submitted(answer)))
+    }
+}
+
+/// The whole submission.
+pub(crate) async fn receive(mut chunks: Streaming<v1::SubmitChunk>) -> Result<Received, Status> {
+    let mut receiver = Receiver::default();
+    while let Some(chunk) = chunks.message().await? {
+        receiver.take(chunk).map_err(refused)?;
+    }
+    receiver.end().map_err(refused)
+}
+
+fn submitted(answer: Answer) -> v1::SubmitReply {
+    v1::SubmitReply {
+        stack_id: answer.stack.0,
+        revision: answer.revision.0,
+        changed: answer.changed,
+        created: answer.changed && answer.revision == Revision(1),
+        index: answer.index,
+        warnings: answer.warnings,
+    }
+}
+
+/// The answer to a change that is no submission.
+pub(crate) fn changed(answer: Answer) -> Response<v1::ChangeReply> {
+    Response::new(v1::ChangeReply {
+        stack_id: answer.stack.0,
+        revision: answer.revision.0,
+        changed: answer.changed,
+        index: answer.index,
+    })
+}

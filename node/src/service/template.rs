@@ -1,0 +1,68 @@
+//! The stored template as one text, put together from its head and fragments. Knows no template language.
+
+use anneal_proto::v1;
+use anneal_statemachine::{digest::Digest, id::{StackId, Text}};
+use anneal_template::render_template;
+use bytes::Bytes;
+use tonic::Status;
+
+use super::status::{refused, storage};
+use crate::{
+    replica::Replica,
+    submit::{PAGE, Refused, Stored as _, read_fragment, stored_head},
+};
+
+/// Bytes of one chunk.
+const CHUNK: usize = 256 * 1024;
+
+/// The template of a stack, whole. Off the async threads: it may have 10^6 fragments.
+pub(crate) async fn render(replica: &Replica, stack: StackId) -> Result<String, Status> {
+    let replica = replica.clone();
+    let rendered = tokio::task::spawn_blocking(move || put_together(&replica, stack));
+    let rendered = rendered.await.map_err(storage)?;
+    rendered.map_err(refused)
+}
+
+fn put_together(replica: &Replica, stack: StackId) -> Result<String, Refused> {
+    let head = replica.read(|state| state.stack(stack)?.row.head);
+    let head = match head {
+        Some(digest) => stored_head(replica, digest)?.template,
+        None => "{}".to_owned(),
+    };
+    let mut fragments = Vec::new();
+    let mut after: Option<Text> = None;
+    loop {
+        let page = fragments_after(replica, stack, after.as_ref());
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        for (name, digest) in page {
+            let fragment = read_fragment(&replica.blob(digest)?)?;
+            fragments.push((name, fragment.text));
+        }
+    }
+    render_template(&head, fragments).map_err(Refused::storage)
+}
+
+fn fragments_after(replica: &Replica, stack: StackId, after: Option<&Text>) -> Vec<(Text, Digest)> {
+    replica.read(|state| {
+        state
+            .resources_after(stack, after)
+            .filter_map(|id| {
+                let resource = state.resource(id)?;
+                Some((resource.name.clone(), resource.desired?.fragment))
+            })
+            .take(PAGE)
+            .collect()
+    })
+}
+
+/// A text in chunks.
+pub(crate) fn chunks(text: String) -> impl Iterator<Item = Result<v1::TextChunk, Status>> + Send {
+    let text = Bytes::from(text);
+    let count = text.len().div_ceil(CHUNK);
+    (0..count).map(move |n| {
+        let end = ((n + 1) * CHUNK).min(text.len());
+        let data = text.slice(n * CHUNK..end);
+        Ok(v1::TextChunk { data })
+    })
+}
