@@ -8,7 +8,9 @@ pub mod lease;
 pub mod member;
 pub mod network;
 pub mod observe;
+pub mod preview;
 pub mod replica;
+pub mod service;
 pub mod storage;
 pub mod submit;
 

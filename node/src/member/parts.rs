@@ -11,7 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use super::Config;
-use crate::{engine, replica::Replica};
+use crate::{
+    dispatch::WayBack,
+    engine,
+    replica::Replica,
+    service,
+    submit::{Submitter, Workshop},
+};
 
 /// What every part is given; clones share it.
 #[derive(Clone)]
@@ -51,6 +57,10 @@ pub(super) async fn start(
     context: &Context,
     routes: &mut RoutesBuilder,
 ) -> Result<Vec<Arc<dyn Part>>, String> {
-    let (engine, _handles) = engine::start(context, routes, None)?;
+    let workshop = Workshop::new(Arc::new(context.providers.clone()));
+    let submitter = Submitter::new(context.replica.clone(), workshop);
+    let way_back: Arc<dyn WayBack> = Arc::new(submitter.clone());
+    let (engine, handles) = engine::start(context, routes, Some(way_back))?;
+    service::mount(context, routes, submitter, handles.observer);
     Ok(vec![engine])
 }

@@ -88,8 +88,12 @@ fn explain_resource(state: &StateMachine, id: ResourceId) -> Option<v1::ExplainR
     // Down to what does not wait for anything else in the stack.
     let mut at = id;
     for _ in 0..DEPTH {
-        let Some(next) = unsettled_below(state, at) else { break };
-        let (Some(below), Some(why)) = (state.resource(next), state.explain(next)) else { break };
+        let Some(next) = unsettled_below(state, at) else {
+            break;
+        };
+        let (Some(below), Some(why)) = (state.resource(next), state.explain(next)) else {
+            break;
+        };
         if !matches!(why, WaitReason::Requires { .. }) || reasons.len() < 2 {
             reasons.push(format!("{}: {why}", below.name));
         }

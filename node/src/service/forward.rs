@@ -48,7 +48,10 @@ pub(crate) async fn place(replica: &Replica, metadata: &MetadataMap) -> Result<P
         LeadershipView::Follower(leader) if metadata.contains_key(FORWARDED) => {
             Err(unavailable(Unavailable {
                 reason: "not_leader",
-                message: format!("member {} at {} leads by now", leader.member_id, leader.address),
+                message: format!(
+                    "member {} at {} leads by now",
+                    leader.member_id, leader.address
+                ),
                 leader: leader.member_id,
                 leader_address: leader.address,
                 outcome_unknown: false,

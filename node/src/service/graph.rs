@@ -1,7 +1,10 @@
 //! The graph of a stack, node by node in the order of names. Drawing it is the client's.
 
 use anneal_proto::v1;
-use anneal_statemachine::{StateMachine, id::{ResourceId, StackId, Text}};
+use anneal_statemachine::{
+    StateMachine,
+    id::{ResourceId, StackId, Text},
+};
 use futures_util::Stream;
 use tonic::Status;
 
@@ -32,7 +35,9 @@ fn page(
     replica.read(|state| {
         let ids: Vec<ResourceId> = state.resources_after(stack, after).take(PAGE).collect();
         let last = ids.last().and_then(|id| state.resource(*id));
-        let last = last.filter(|_| ids.len() == PAGE).map(|view| view.name.clone());
+        let last = last
+            .filter(|_| ids.len() == PAGE)
+            .map(|view| view.name.clone());
         (ids.iter().filter_map(|id| node(state, *id)).collect(), last)
     })
 }

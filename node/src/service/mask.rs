@@ -23,7 +23,10 @@ mod tests {
     #[test]
     fn only_what_is_pointed_to_is_hidden() {
         let mut value = json!({"a": ["x", "y"], "b/c": 1});
-        mask(&mut value, &["/a/1".to_owned(), "/b~1c".to_owned(), "/gone".to_owned()]);
+        mask(
+            &mut value,
+            &["/a/1".to_owned(), "/b~1c".to_owned(), "/gone".to_owned()],
+        );
         assert_eq!(value, json!({"a": ["x", MASK], "b/c": MASK}));
         mask(&mut value, &[String::new()]);
         assert_eq!(value, json!(MASK));

@@ -8,7 +8,6 @@ mod events;
 mod explain;
 mod forward;
 mod graph;
-mod lookup;
 mod mask;
 mod outputs;
 mod reads;
@@ -24,11 +23,11 @@ mod watch;
 
 use std::sync::Arc;
 
-use anneal_provider::Registry;
 use anneal_proto::v1::{
     cluster_server::ClusterServer, events_server::EventsServer, resources_server::ResourcesServer,
     stacks_server::StacksServer,
 };
+use anneal_provider::Registry;
 use tokio::sync::watch as tokio_watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;

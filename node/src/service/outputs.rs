@@ -1,15 +1,15 @@
 //! Outputs, evaluated when they are asked for, from what the resources report at that moment.
 
-use anneal_provider::Registry;
 use anneal_proto::{stored::v1 as stored, v1};
+use anneal_provider::Registry;
 use anneal_statemachine::id::StackId;
 use anneal_template::{EvaluatedOutput, evaluate_output};
 
-use super::{
-    lookup::{Secret, StackValues},
-    mask::mask,
+use super::mask::mask;
+use crate::{
+    preview::values::{Secret, StackValues, present},
+    replica::Replica,
 };
-use crate::replica::Replica;
 
 /// Whose outputs, and how they are to be shown.
 pub(crate) struct Showing<'a> {
@@ -72,7 +72,7 @@ impl Showing<'_> {
                 .references
                 .iter()
                 .map(|reference| reference.resource.as_str())
-                .find(|name| super::lookup::present(state, self.stack, name).is_none())
+                .find(|name| present(state, self.stack, name).is_none())
                 .map(str::to_owned)
         });
         Some(match missing {

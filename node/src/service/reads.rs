@@ -68,7 +68,11 @@ pub(crate) async fn outage(replica: &Replica, why: &str) -> Status {
                     false => found.join(", "),
                 }
             };
-            format!("members that answer: {}; that do not: {}", names(true), names(false))
+            format!(
+                "members that answer: {}; that do not: {}",
+                names(true),
+                names(false)
+            )
         }
     };
     unavailable(Unavailable {

@@ -1,7 +1,7 @@
 //! A resource as the wire has it. What is read under the state's lock is copied there; its rows are read outside.
 
-use anneal_provider::Registry;
 use anneal_proto::v1;
+use anneal_provider::Registry;
 use anneal_statemachine::{
     StateMachine,
     id::{InstanceId, ResourceId, Subject, Text},
@@ -10,8 +10,11 @@ use anneal_statemachine::{
     view::{InstanceView, Phase},
 };
 
-use super::{lookup::is_secret_by_type, mask::MASK};
-use crate::replica::{Replica, Rows};
+use super::mask::MASK;
+use crate::{
+    preview::values::is_secret_by_type,
+    replica::{Replica, Rows},
+};
 
 /// Names of dependencies or dependents that one resource is shown with; a hub may have 10^5.
 const NEIGHBOURS: usize = 10_000;
@@ -181,7 +184,9 @@ impl Seen {
     fn add_words(&mut self, rows: &Rows<'_>) -> std::io::Result<()> {
         let words = |subject| -> std::io::Result<Option<String>> {
             Ok(match rows.get(&RowKey::Trouble(subject))? {
-                Some(RowValue::Trouble(row)) if !row.message.is_empty() => Some(row.message.to_string()),
+                Some(RowValue::Trouble(row)) if !row.message.is_empty() => {
+                    Some(row.message.to_string())
+                }
                 _ => None,
             })
         };

@@ -48,7 +48,10 @@ impl Resources for Api {
                 let ids: Vec<ResourceId> = ids.collect();
                 let last = ids.last().and_then(|id| state.resource(*id));
                 let last = last.map(|resource| resource.name.clone());
-                let seen: Vec<Seen> = ids.iter().filter_map(|id| see(state, *id, detail)).collect();
+                let seen: Vec<Seen> = ids
+                    .iter()
+                    .filter_map(|id| see(state, *id, detail))
+                    .collect();
                 (seen, last)
             });
             let Some(last) = last else {
@@ -89,7 +92,8 @@ impl Resources for Api {
         let resource = self.replica.read_then(
             |state| see(state, state.resource_named(stack, &message.name)?, detail),
             |seen, rows| {
-                let complete = |seen: Seen| seen.complete(&self.replica, rows, &self.registry, detail);
+                let complete =
+                    |seen: Seen| seen.complete(&self.replica, rows, &self.registry, detail);
                 seen.map(complete).transpose()
             },
         );
@@ -104,7 +108,12 @@ impl Resources for Api {
         request: Request<v1::ResourceVerbRequest>,
     ) -> Result<Response<v1::ChangeReply>, Status> {
         let message = on_leader!(self, request, ResourcesClient, retry);
-        let asked = asked(&message.request_id, &message.namespace, &message.stack, None)?;
+        let asked = asked(
+            &message.request_id,
+            &message.namespace,
+            &message.stack,
+            None,
+        )?;
         let resource = Text::from(message.name);
         let answer = self
             .submitter
@@ -122,7 +131,12 @@ impl Resources for Api {
         request: Request<v1::ResolveRequest>,
     ) -> Result<Response<v1::ChangeReply>, Status> {
         let message = on_leader!(self, request, ResourcesClient, resolve);
-        let asked = asked(&message.request_id, &message.namespace, &message.stack, None)?;
+        let asked = asked(
+            &message.request_id,
+            &message.namespace,
+            &message.stack,
+            None,
+        )?;
         let physical_id = match message.verdict.clone() {
             Some(Verdict::Absent(true)) => None,
             Some(Verdict::Present(id)) => Some(self.physical_id(&asked.namespace, &message, id)?),

@@ -21,7 +21,6 @@ const LOOKED_AT: usize = 1000;
 /// A stack without its outputs, and where these are.
 pub(crate) struct Seen {
     pub(crate) stack: v1::Stack,
-    pub(crate) id: StackId,
     pub(crate) head: Option<Digest>,
 }
 
@@ -46,7 +45,6 @@ pub(crate) fn see(state: &StateMachine, id: StackId) -> Option<Seen> {
     };
     Some(Seen {
         stack,
-        id,
         head: view.row.head,
     })
 }
@@ -54,10 +52,17 @@ pub(crate) fn see(state: &StateMachine, id: StackId) -> Option<Seen> {
 /// Adds what stands in the head: description and outputs.
 pub(crate) fn dress(seen: Seen, showing: &Showing<'_>) -> v1::Stack {
     let mut stack = seen.stack;
-    let Some(head) = seen.head.and_then(|digest| stored_head(showing.replica, digest).ok()) else {
+    let Some(head) = seen
+        .head
+        .and_then(|digest| stored_head(showing.replica, digest).ok())
+    else {
         return stack;
     };
-    stack.outputs = head.outputs.iter().map(|output| showing.output(output)).collect();
+    stack.outputs = head
+        .outputs
+        .iter()
+        .map(|output| showing.output(output))
+        .collect();
     stack.description = head.description;
     stack
 }

@@ -3,7 +3,10 @@
 use std::{pin::Pin, sync::Arc};
 
 use anneal_proto::v1::{self, stacks_client::StacksClient, stacks_server::Stacks};
-use anneal_statemachine::{command::Change, id::{Revision, StackId}};
+use anneal_statemachine::{
+    command::Change,
+    id::{Revision, StackId},
+};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -87,9 +90,11 @@ impl Api {
             Err(error @ NotChecked::LeadershipOver) => {
                 Err(outage(&self.replica, &error.to_string()).await)
             }
-            Err(error @ NotChecked::Busy) => {
-                Err(status(tonic::Code::ResourceExhausted, "busy", &error.to_string()))
-            }
+            Err(error @ NotChecked::Busy) => Err(status(
+                tonic::Code::ResourceExhausted,
+                "busy",
+                &error.to_string(),
+            )),
         }
     }
 }
@@ -113,10 +118,13 @@ fn check_reply(checked: Checked) -> v1::CheckReply {
             })
             .collect(),
     });
-    let failures = checked.failures.into_iter().map(|failure| v1::CheckFailure {
-        resource: failure.resource.to_string(),
-        message: failure.message,
-    });
+    let failures = checked
+        .failures
+        .into_iter()
+        .map(|failure| v1::CheckFailure {
+            resource: failure.resource.to_string(),
+            message: failure.message,
+        });
     v1::CheckReply {
         read: checked.read,
         index: checked.index,

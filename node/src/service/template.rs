@@ -1,7 +1,10 @@
 //! The stored template as one text, put together from its head and fragments. Knows no template language.
 
 use anneal_proto::v1;
-use anneal_statemachine::{digest::Digest, id::{StackId, Text}};
+use anneal_statemachine::{
+    digest::Digest,
+    id::{StackId, Text},
+};
 use anneal_template::render_template;
 use bytes::Bytes;
 use tonic::Status;

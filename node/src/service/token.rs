@@ -31,7 +31,13 @@ pub(crate) fn read<const N: usize>(token: &str) -> Result<Option<[String; N]>, S
     if token.is_empty() {
         return Ok(None);
     }
-    let strange = || status(Code::InvalidArgument, "page_token", "this page token is none of ours");
+    let strange = || {
+        status(
+            Code::InvalidArgument,
+            "page_token",
+            "this page token is none of ours",
+        )
+    };
     if !token.len().is_multiple_of(2) || !token.is_ascii() {
         return Err(strange());
     }

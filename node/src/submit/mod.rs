@@ -19,8 +19,10 @@ mod rollback;
 mod stage;
 mod stored;
 mod submitter;
+mod way_back;
 
 pub use catalog::catalog;
+pub(crate) use define::property_path;
 pub use plan::plan_id;
 pub use prepare::{Prepared, Workshop};
 pub(crate) use reading::PAGE;

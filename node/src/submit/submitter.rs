@@ -60,8 +60,8 @@ pub struct Asked {
 /// Takes changes. Clones share its bounds.
 #[derive(Clone)]
 pub struct Submitter {
-    replica: Replica,
-    workshop: Workshop,
+    pub(crate) replica: Replica,
+    pub(crate) workshop: Workshop,
     benches: Arc<Semaphore>,
 }
 
@@ -153,18 +153,28 @@ impl Submitter {
                 return Ok(self.as_it_is(&now));
             }
             let base = now.revision;
-            let difference = self
-                .work(move |_, replica, _| rollback_difference(replica, &now, to))
-                .await?;
-            match self
-                .propose(asked, Changing::Rollback { base, to }, difference)
-                .await
-            {
+            let failed = None;
+            let changing = Changing::Rollback { base, to, failed };
+            match self.go_back(asked, now, to, changing).await {
                 Err(refused) if asked.base.is_none() && is_overtaken(&refused) => {}
                 other => return other,
             }
         }
         Err(Refused::TooBusy(ATTEMPTS))
+    }
+
+    /// Works out the way back, and proposes it.
+    pub(super) async fn go_back(
+        &self,
+        asked: &Asked,
+        now: StackNow,
+        to: Revision,
+        changing: Changing,
+    ) -> Result<Answer, Refused> {
+        let difference = self
+            .work(move |_, replica, _| rollback_difference(replica, &now, to))
+            .await?;
+        self.propose(asked, changing, difference).await
     }
 
     /// Proposes a change that needs no working out, as leader.
@@ -251,7 +261,8 @@ impl Submitter {
         Some(answer(Committed { index, outcome }))
     }
 
-    async fn work<T: Send + 'static>(
+    /// Does something lengthy off the async threads, when its turn comes.
+    pub(crate) async fn work<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Workshop, &Replica, &Handle) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
@@ -342,10 +353,18 @@ impl Asked {
 }
 
 /// What is to become of a difference.
-enum Changing {
+pub(super) enum Changing {
+    /// A new stack.
     Create,
+    /// The next revision of one that was at this.
     Update(Revision),
-    Rollback { base: Revision, to: Revision },
+    /// Back from one to another.
+    Rollback {
+        base: Revision,
+        to: Revision,
+        /// It is the automatic answer to this one's failure.
+        failed: Option<Revision>,
+    },
 }
 
 impl Changing {
@@ -353,11 +372,11 @@ impl Changing {
         match self {
             Self::Create => Change::Create { difference },
             Self::Update(base) => Change::Update { base, difference },
-            Self::Rollback { base, to } => Change::Rollback {
+            Self::Rollback { base, to, failed } => Change::Rollback {
                 base,
                 to,
                 difference,
-                failed: None,
+                failed,
             },
         }
     }

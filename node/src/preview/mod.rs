@@ -1,0 +1,53 @@
+//! What a submission would do, resource by resource, without doing it: worked out as for a proposal, with the
+//! providers' plans, and with what follows for those that depend on what changes.
+//!
+//! Knows nothing of proposals and of gRPC. Changes nothing.
+
+pub(crate) mod values;
+mod walk;
+mod weigh;
+
+use std::sync::Arc;
+
+use anneal_proto::v1::{self, preview_item::Item};
+
+use self::walk::Walk;
+use crate::submit::{Received, Refused, Submitter, plan_id};
+
+/// Previews a submission: a summary, then every resource in the order of names.
+///
+/// # Errors
+/// As those of the submission itself.
+pub async fn preview(
+    submitter: &Submitter,
+    received: Arc<Received>,
+) -> Result<Vec<v1::PreviewItem>, Refused> {
+    let prepared = submitter.prepare(Arc::clone(&received)).await?;
+    let header = &received.header;
+    let plan_id = plan_id(&header.namespace, &header.name, &prepared);
+    let base_revision = prepared.base.as_ref().map_or(0, |now| now.revision.0);
+    let warnings = prepared.warnings.clone();
+    let resources = submitter
+        .work(move |workshop, replica, runtime| {
+            Walk::new(workshop, replica, runtime, prepared).resources()
+        })
+        .await?;
+    let count = |action: &str| resources.iter().filter(|it| it.action == action).count() as u64;
+    let summary = v1::PreviewSummary {
+        plan_id,
+        base_revision,
+        create: count("create"),
+        update: count("update"),
+        replace: count("replace"),
+        delete: count("delete"),
+        take_back: count("take_back"),
+        unchanged: count("unchanged"),
+        warnings,
+    };
+    let item = |item| v1::PreviewItem { item: Some(item) };
+    let resources = resources.into_iter().map(Item::Resource);
+    Ok(std::iter::once(Item::Summary(summary))
+        .chain(resources)
+        .map(item)
+        .collect())
+}
