@@ -1,6 +1,6 @@
 //! The `Events` service, and events as the wire has them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use anneal_proto::v1::{self, events_server::Events};
 use anneal_statemachine::{event::Event, id::StackId};
@@ -24,14 +24,16 @@ pub(crate) struct Names(HashMap<StackId, (String, String)>);
 impl Names {
     /// Namespace and name of a stack, if it was ever seen.
     pub(crate) fn of(&mut self, replica: &Replica, id: StackId) -> Option<&(String, String)> {
-        if !self.0.contains_key(&id) {
-            let names = replica.read(|state| {
-                let row = state.stack(id)?.row;
-                Some((row.namespace.to_string(), row.name.to_string()))
-            })?;
-            self.0.insert(id, names);
+        match self.0.entry(id) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(unknown) => {
+                let names = replica.read(|state| {
+                    let row = state.stack(id)?.row;
+                    Some((row.namespace.to_string(), row.name.to_string()))
+                });
+                names.map(|names| &*unknown.insert(names))
+            }
         }
-        self.0.get(&id)
     }
 }
 
