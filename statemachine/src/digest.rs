@@ -113,3 +113,72 @@ pub fn fingerprint_with(
     }
     fields.end()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(resource: &str, attribute: Option<&str>) -> Reference {
+        Reference {
+            resource: resource.into(),
+            attribute: attribute.map(Into::into),
+        }
+    }
+
+    fn input(resource: &str, attribute: Option<&str>, value: &[u8]) -> Input {
+        Input {
+            resource: resource.into(),
+            attribute: attribute.map(Into::into),
+            digest: value_digest(value),
+        }
+    }
+
+    #[test]
+    fn kinds_of_content_never_share_a_digest() {
+        let all = [
+            blob_digest(b"x"),
+            value_digest(b"x"),
+            definition_digest("", b"x"),
+        ];
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+        assert_ne!(
+            definition_digest("ab", b"c"),
+            definition_digest("a", b"bc"),
+            "where the type ends matters"
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_knows_neither_order_nor_what_is_not_referred_to() {
+        let definition = definition_digest("file", b"body");
+        let references = [reference("b", Some("path")), reference("a", None)];
+        let turned = [
+            reference("a", None),
+            reference("b", Some("path")),
+            reference("a", None),
+        ];
+        let inputs = [input("a", None, b"1"), input("b", Some("path"), b"2")];
+        let more = [inputs[1].clone(), input("c", None, b"3"), inputs[0].clone()];
+        assert_eq!(
+            fingerprint(definition, &references, &inputs),
+            fingerprint(definition, &turned, &more)
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_moves_with_each_value_and_with_a_missing_one() {
+        let definition = definition_digest("file", b"body");
+        let references = [reference("a", None), reference("a", Some(""))];
+        let inputs = [input("a", None, b"1"), input("a", Some(""), b"2")];
+        let swapped = [input("a", None, b"2"), input("a", Some(""), b"1")];
+        let all = [
+            fingerprint(definition, &references, &inputs),
+            fingerprint(definition, &references, &swapped),
+            fingerprint(definition, &references, &inputs[..1]),
+            fingerprint(definition, &references, &[]),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(all[at + 1..].iter().all(|other| other != one));
+        }
+    }
+}

@@ -105,3 +105,21 @@ pub enum Subject {
     /// The looking at, or deleting of, an instance.
     Instance(InstanceId),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_know_when_they_were_made_and_sort_by_it() {
+        let early = RequestId([
+            0x01, 0x8b, 0xcf, 0xe5, 0x68, 0, 0x70, 0xff, 0, 0, 0, 0, 0, 0, 0, 9,
+        ]);
+        let late = RequestId([
+            0x01, 0x8b, 0xcf, 0xe5, 0x68, 1, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+        ]);
+        assert_eq!(early.wall_ms(), 0x018b_cfe5_6800);
+        assert!(early < late);
+        assert_eq!(early.to_string(), "018bcfe5-6800-70ff-0000-000000000009");
+    }
+}

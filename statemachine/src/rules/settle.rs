@@ -4,6 +4,10 @@
 //! Order matters: whoever changes a resource first takes its settledness away, down the whole cone
 //! ([`Turn::disturb`]); only then are resources examined, from what is settled upwards. So no rule
 //! ever sees a value that is about to change.
+//!
+//! A cone is walked within the entry that causes it: some 0.3 µs for each member that stops being
+//! settled, some 2 µs for each that settles. (The design would have the rest of a very large one wait in
+//! the state's queue; changes, deletions and forgiveness do, cones not yet.)
 
 use crate::digest::{Digest, fingerprint_with};
 use crate::id::{InstanceId, ResourceId, Subject};

@@ -139,3 +139,44 @@ impl Stance {
         self == next || legal.contains(&next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Stance; 8] = [
+        Stance::None,
+        Stance::Absent,
+        Stance::Unknown,
+        Stance::Present,
+        Stance::Running(Action::Create),
+        Stance::Running(Action::Update),
+        Stance::Running(Action::Delete),
+        Stance::Running(Action::Look),
+    ];
+
+    #[test]
+    fn what_is_unknown_is_looked_at_or_made_under_its_key_but_never_updated_or_deleted() {
+        assert!(Stance::Unknown.may_become(Stance::Running(Action::Look)));
+        assert!(Stance::Unknown.may_become(Stance::Running(Action::Create)));
+        assert!(!Stance::Unknown.may_become(Stance::Running(Action::Update)));
+        assert!(!Stance::Unknown.may_become(Stance::Running(Action::Delete)));
+    }
+
+    #[test]
+    fn what_is_there_is_never_simply_absent_again() {
+        assert!(!Stance::Present.may_become(Stance::Absent));
+        assert!(!Stance::Running(Action::Update).may_become(Stance::Absent));
+        assert!(!Stance::Running(Action::Delete).may_become(Stance::Absent));
+    }
+
+    #[test]
+    fn one_action_ends_before_another_begins() {
+        let running = |stance: &&Stance| matches!(stance, Stance::Running(_));
+        for one in ALL.iter().filter(running) {
+            for other in ALL.iter().filter(running).filter(|other| *other != one) {
+                assert!(!one.may_become(*other), "{one:?} does not become {other:?}");
+            }
+        }
+    }
+}
