@@ -30,8 +30,6 @@ const LAG_ENTRIES: u64 = 200_000;
 
 /// After the end, files are closed within this, or with the process.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks at that.
-const CLOSE_POLL: Duration = Duration::from_millis(5);
 
 /// What a replica can be told.
 #[derive(Clone, Debug)]
@@ -194,15 +192,15 @@ impl Replica {
     pub async fn stop(self) -> io::Result<()> {
         self.raft().shutdown().await.map_err(io::Error::other)?;
         let store = self.inner.shared.read(|state| state.store.clone());
-        let (rows, log) = (Arc::downgrade(&store), self.inner.log.weak());
+        let (mut rows, mut log) = (store.closed(), self.inner.log.closed());
         tokio::task::spawn_blocking(move || store.flush())
             .await
             .map_err(io::Error::other)??;
         drop(self);
         // Whoever still has a hand on them lets go as soon as it notices.
-        let deadline = Instant::now() + CLOSE_PATIENCE;
-        while rows.strong_count() + log.strong_count() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(CLOSE_POLL).await;
+        let closed = async { while rows.changed().await.is_ok() || log.changed().await.is_ok() {} };
+        if tokio::time::timeout(CLOSE_PATIENCE, closed).await.is_err() {
+            tracing::debug!("files stay open until the process ends");
         }
         Ok(())
     }

@@ -20,7 +20,9 @@ use rocksdb::{
     checkpoint::Checkpoint as RocksCheckpoint,
 };
 
-use super::{files, io_error};
+use super::{Database, files, io_error};
+use tokio::sync::watch;
+
 use crate::{
     codec,
     replica::types::{LogId, StoredMembership},
@@ -83,7 +85,7 @@ impl Position {
 ///
 /// It stays readable for whoever holds it; a superseded one removes its files when the last holder is gone.
 pub struct StateStore {
-    db: Option<DB>,
+    db: Option<Database>,
     path: PathBuf,
     superseded: AtomicBool,
 }
@@ -147,7 +149,7 @@ impl StateStore {
             io::Error::new(error.kind(), text)
         })?;
         Ok(Arc::new(Self {
-            db: Some(db),
+            db: Some(Database::new(db)),
             path,
             superseded: AtomicBool::new(false),
         }))
@@ -156,6 +158,11 @@ impl StateStore {
     /// The database.
     pub(crate) fn db(&self) -> &DB {
         self.db.as_ref().expect("taken only when dropped")
+    }
+
+    /// Ends with an error once the database is closed.
+    pub(crate) fn closed(&self) -> watch::Receiver<()> {
+        self.db.as_ref().expect("taken only when dropped").closed()
     }
 
     /// A column family it was opened with.

@@ -15,19 +15,20 @@ use std::{
     io,
     ops::Bound,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use anneal_proto::log::v1::Identity;
 use bytes::Bytes;
 use prost::Message;
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
+use tokio::sync::watch;
 
 use self::{cache::Cache, size::LogSize, watermark::Watermark, writer::Writer};
 use crate::{
     codec,
     replica::types::{Entry, LogId, Vote},
-    storage::io_error,
+    storage::{Database, io_error},
 };
 
 /// Column family of entries, by index.
@@ -43,7 +44,7 @@ const IDENTITY: &[u8] = b"identity";
 /// The log store; clones share it.
 #[derive(Clone)]
 pub struct LogStore {
-    db: Arc<DB>,
+    db: Arc<Database>,
     shared: Arc<Shared>,
     writer: Arc<Writer>,
 }
@@ -80,7 +81,7 @@ impl LogStore {
     /// # Errors
     /// `InvalidData` if anything but the unfinished end of the last write is damaged.
     pub fn open(directory: &Path, cache_bytes: usize) -> io::Result<Self> {
-        let db = Arc::new(open::database(directory)?);
+        let db = Arc::new(Database::new(open::database(directory)?));
         let acknowledged = Watermark::open(directory)?;
         let state = open::state(&db, cache_bytes)?;
         open::check_end(&state, acknowledged.read()?)?;
@@ -91,9 +92,9 @@ impl LogStore {
         Ok(Self { db, shared, writer })
     }
 
-    /// Tells whether the database is still open.
-    pub(crate) fn weak(&self) -> Weak<DB> {
-        Arc::downgrade(&self.db)
+    /// Ends with an error once the database is closed.
+    pub(crate) fn closed(&self) -> watch::Receiver<()> {
+        self.db.closed()
     }
 
     /// Which member of which cluster this log belongs to, if it was said.

@@ -22,7 +22,7 @@ use super::{COMMITTED, PURGED, Shared, VOTE, watermark::Watermark};
 use crate::{
     codec,
     replica::types::{Entry, LogId, TypeConfig, Vote},
-    storage::io_error,
+    storage::{Database, io_error},
 };
 
 /// Bytes of one group: a flush of 1 MiB costs little more than one of 4 KiB; a larger one delays the first in it.
@@ -65,7 +65,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
-        db: Arc<DB>,
+        db: Arc<Database>,
         shared: Arc<Shared>,
         acknowledged: Watermark,
     ) -> io::Result<Self> {
@@ -108,7 +108,7 @@ impl Drop for Writer {
 }
 
 struct Loop {
-    db: Arc<DB>,
+    db: Arc<Database>,
     shared: Arc<Shared>,
     acknowledged: Watermark,
     failed: Option<(io::ErrorKind, String)>,
