@@ -29,7 +29,7 @@ const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(600);
 const LAG_ENTRIES: u64 = 200_000;
 
 /// After the end, files are closed within this, or with the process.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a replica can be told.
 #[derive(Clone, Debug)]
