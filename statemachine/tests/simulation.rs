@@ -1,0 +1,174 @@
+//! Thousands of random histories on one thread: many engines, one log, lost, late and doubled reports, changes at
+//! random moments, with every law checked after every entry and the world as the last judge.
+//!
+//! `ANNEAL_SIM_SEEDS=N` runs N seeds, from `ANNEAL_SIM_FIRST` on (0); `ANNEAL_SIM_SEED=S` runs one. A failing history is
+//! shrunk and printed; with `ANNEAL_SIM_STORIES=DIR` it is written there too, and the run goes on.
+
+#![allow(
+    unreachable_pub,
+    reason = "a test is a crate of its own that nobody reaches into"
+)]
+
+#[path = "simulation/blueprint.rs"]
+mod blueprint;
+#[path = "simulation/config.rs"]
+mod config;
+#[path = "simulation/coverage.rs"]
+mod coverage;
+#[path = "simulation/dice.rs"]
+mod dice;
+#[path = "simulation/engines.rs"]
+mod engines;
+#[path = "simulation/finale.rs"]
+mod finale;
+#[path = "simulation/harness.rs"]
+mod harness;
+#[path = "simulation/incremental.rs"]
+mod incremental;
+#[path = "simulation/laws.rs"]
+mod laws;
+#[path = "simulation/leader.rs"]
+mod leader;
+mod reference;
+#[path = "simulation/sim.rs"]
+mod sim;
+#[path = "simulation/steps.rs"]
+mod steps;
+#[path = "simulation/story.rs"]
+mod story;
+#[path = "simulation/users.rs"]
+mod users;
+#[path = "simulation/world.rs"]
+mod world;
+
+use coverage::Coverage;
+
+/// Seeds of an ordinary test run: what fits well under two minutes on one core.
+const ORDINARY_SEEDS: u64 = 2_000;
+
+/// What must have happened at least once in a run of [`ORDINARY_SEEDS`]: a fault that never came was not survived.
+const DEMANDED: &[&str] = &[
+    "a chunk is assigned",
+    "a create stops half-way",
+    "a deadline fires",
+    "a delete is assigned",
+    "a difference is observed",
+    "a failed resource is retried by hand",
+    "a host is forgotten",
+    "a host vanishes",
+    "a late effect lands",
+    "a late physical id is kept",
+    "a look ends without a verdict",
+    "a look finds nothing",
+    "a look finds something else",
+    "a look finds what was aimed at",
+    "a look is assigned",
+    "a make is assigned",
+    "a name is taken",
+    "a person resolves what is on hold",
+    "a provider demands a replacement",
+    "a report arrives twice",
+    "a report counts",
+    "a report is late",
+    "a request is sent again",
+    "a staged change is committed",
+    "a stack is cancelled",
+    "a stack is deleted",
+    "a stack is paused",
+    "a stack is resumed",
+    "a stack is rolled back by hand",
+    "a stack is rolled back by itself",
+    "a stack is wanted back while it is being deleted",
+    "a stale assign is proposed",
+    "a stale observation is dropped",
+    "a state is loaded from rows",
+    "an assignment is declined",
+    "an earlier leader's entry is committed late",
+    "an engine comes back at once",
+    "an engine drains",
+    "an engine freezes or thaws",
+    "an engine is expired",
+    "an engine is lost",
+    "an engine is lost after the effect",
+    "an engine is lost before the effect",
+    "an engine is lost, its effect lands later",
+    "an inadmissible assign is refused",
+    "an object is changed by hand",
+    "an object vanishes",
+    "an update finds nothing",
+    "call aborted at the end of lease or time",
+    "engine declines what was superseded",
+    "history is expired",
+    "made, but not well",
+    "no verdict after the effect",
+    "no verdict, no effect",
+    "no verdict, the effect comes later",
+    "provider fails before any effect",
+];
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn random_histories_keep_every_law() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let one = number("ANNEAL_SIM_SEED");
+    let first = one.or_else(|| number("ANNEAL_SIM_FIRST")).unwrap_or(0);
+    let count = if one.is_some() {
+        1
+    } else {
+        number("ANNEAL_SIM_SEEDS").unwrap_or(ORDINARY_SEEDS)
+    };
+    let stories = std::env::var("ANNEAL_SIM_STORIES").ok();
+    let mut coverage = Coverage::default();
+    let (mut entries, mut failures) = (0, 0);
+    let begun = std::time::Instant::now();
+    for seed in first..first + count {
+        match harness::examine(seed) {
+            Ok((seen, length)) => {
+                coverage.add(&seen);
+                entries += length;
+            }
+            Err(story) => {
+                failures += 1;
+                match &stories {
+                    Some(dir) => {
+                        std::fs::write(format!("{dir}/{seed}.txt"), &story)
+                            .expect("the directory exists");
+                        println!(
+                            "seed {seed}: {}",
+                            story.lines().rev().nth(1).unwrap_or_default()
+                        );
+                    }
+                    None => {
+                        let _ = std::panic::take_hook();
+                        panic!("{story}");
+                    }
+                }
+            }
+        }
+    }
+    let _ = std::panic::take_hook();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "{count} histories, {entries} entries, {failures} failures, {:.0} histories/s",
+        count as f64 / seconds
+    );
+    for (what, times) in &coverage.seen {
+        println!("{times:>9}  {what}");
+    }
+    assert_eq!(
+        failures,
+        0,
+        "seeds {first}..{} have failures",
+        first + count
+    );
+    if count >= ORDINARY_SEEDS {
+        assert_eq!(
+            coverage.missing(DEMANDED),
+            Vec::<&str>::new(),
+            "never happened"
+        );
+    }
+}

@@ -1,0 +1,616 @@
+//! What must hold after every entry, whatever happened: laws over the rows, and over what one entry may change in
+//! them. They judge by the design; they must not know how the state machine decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anneal_statemachine::command::{ActionResult, Command, CommandKind};
+use anneal_statemachine::digest::Digest;
+use anneal_statemachine::id::{InstanceId, ResourceId, StackId, Subject, Text};
+use anneal_statemachine::outcome::{Applied, Outcome};
+use anneal_statemachine::row::{
+    Action, DesiredRow, InstanceRow, LeaseState, Observed, Role, RowKey, RowValue,
+};
+
+use crate::reference::{Obstacle, Reference, Rows};
+
+/// A law that was broken.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Which law; shrinking keeps it.
+    pub law: &'static str,
+    /// How.
+    pub text: String,
+}
+
+/// Shorthand for a broken law.
+pub fn broken<T>(law: &'static str, text: impl Into<String>) -> Result<T, Broken> {
+    Err(Broken {
+        law,
+        text: text.into(),
+    })
+}
+
+/// What laws must remember from entry to entry.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The largest token that each instance has had.
+    tokens: BTreeMap<InstanceId, u64>,
+    /// Instances that were there once: ids are never used again.
+    gone: BTreeSet<InstanceId>,
+    /// Resources likewise.
+    gone_resources: BTreeSet<ResourceId>,
+}
+
+/// Laws over a state.
+pub fn check_state(rows: &Rows, now: &Reference) -> Result<(), Broken> {
+    one_current(rows)?;
+    references_exist(rows, now)?;
+    names_are_unique(now)?;
+    footing_has_no_circle(now)?;
+    content_is_counted(rows)?;
+    nothing_left_to_move(now)
+}
+
+fn one_current(rows: &Rows) -> Result<(), Broken> {
+    let mut seen = BTreeSet::new();
+    for (key, value) in rows {
+        if let (RowKey::Instance(id), RowValue::Instance(row)) = (key, value)
+            && row.role == Role::Current
+            && !seen.insert(row.resource)
+        {
+            return broken(
+                "one current instance",
+                format!("r{} has two, i{id} is the second", row.resource),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn references_exist(rows: &Rows, now: &Reference) -> Result<(), Broken> {
+    const LAW: &str = "rows belong to something";
+    for (id, row) in &now.resources {
+        if !now.stacks.contains_key(&row.stack) {
+            return broken(
+                LAW,
+                format!("r{id} is of stack {}, which is not there", row.stack),
+            );
+        }
+        for below in &row.requires {
+            if !now.resources.contains_key(below) {
+                return broken(LAW, format!("r{id} requires r{below}, which is not there"));
+            }
+        }
+    }
+    for (id, row) in &now.instances {
+        if !now.resources.contains_key(&row.resource) {
+            return broken(
+                LAW,
+                format!("i{id} is of r{}, which is not there", row.resource),
+            );
+        }
+        for below in &row.requires {
+            if !now.instances.contains_key(below) {
+                return broken(LAW, format!("i{id} requires i{below}, which is not there"));
+            }
+        }
+        if row.seen_present && row.observed == Observed::Absent {
+            return broken(
+                "gone is forgotten",
+                format!("i{id} was there, and is kept as absent"),
+            );
+        }
+        for output in &row.outputs {
+            if !rows.contains_key(&RowKey::Attribute(*id, output.name.clone())) {
+                return broken(
+                    LAW,
+                    format!("i{id} offers {:?} without a value", output.name),
+                );
+            }
+        }
+    }
+    for (key, value) in rows {
+        let owned = match key {
+            RowKey::Attribute(id, name) => now.instances.get(id).is_some_and(|row| {
+                row.outputs.iter().any(|o| {
+                    o.name == *name
+                        && matches!(value, RowValue::Attribute(a) if a.digest == o.digest)
+                })
+            }),
+            RowKey::Private(id)
+            | RowKey::Properties(id)
+            | RowKey::Trouble(Subject::Instance(id)) => now.instances.contains_key(id),
+            RowKey::Trouble(Subject::Resource(id)) => now.resources.contains_key(id),
+            RowKey::Revision(stack, _) => now.stacks.contains_key(stack),
+            RowKey::Past(stack, revision, _) => {
+                rows.contains_key(&RowKey::Revision(*stack, *revision))
+            }
+            RowKey::Staged(request, _) => rows.contains_key(&RowKey::Stage(*request)),
+            _ => true,
+        };
+        if !owned {
+            return broken(LAW, format!("{key:?} belongs to nothing: {value:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn type_of(now: &Reference, row: &InstanceRow) -> Option<Text> {
+    Some(now.definition(row.definition)?.type_name.clone())
+}
+
+fn names_are_unique(now: &Reference) -> Result<(), Broken> {
+    let mut held = BTreeMap::new();
+    for (id, row) in &now.instances {
+        let Some(physical) = &row.physical_id else {
+            continue;
+        };
+        let name = (type_of(now, row), row.host.clone(), physical.clone());
+        if let Some(other) = held.insert(name.clone(), *id) {
+            return broken(
+                "names are unique",
+                format!("i{other} and i{id} both hold {name:?}"),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn footing_has_no_circle(now: &Reference) -> Result<(), Broken> {
+    let mut open: BTreeSet<InstanceId> = now.instances.keys().copied().collect();
+    loop {
+        let free: Vec<InstanceId> = open
+            .iter()
+            .filter(|id| {
+                now.instances[id]
+                    .requires
+                    .iter()
+                    .all(|below| !open.contains(below))
+            })
+            .copied()
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        free.iter().for_each(|id| {
+            open.remove(id);
+        });
+    }
+    if open.is_empty() {
+        Ok(())
+    } else {
+        broken("no circles", format!("these require each other: {open:?}"))
+    }
+}
+
+/// Every definition and blob that is named exists, and none is kept that nobody names.
+fn content_is_counted(rows: &Rows) -> Result<(), Broken> {
+    let mut definitions = BTreeSet::new();
+    let mut blobs = BTreeSet::new();
+    let mut desired = |row: &DesiredRow, definitions: &mut BTreeSet<Digest>| {
+        definitions.extend(row.definition);
+        blobs.insert(row.fragment);
+    };
+    let mut heads = BTreeSet::new();
+    for value in rows.values() {
+        match value {
+            RowValue::Stack(row) => heads.extend(row.head.into_iter().chain(row.parameters)),
+            RowValue::Revision(row) => heads.extend(row.head.into_iter().chain(row.parameters)),
+            RowValue::Resource(row) => {
+                if let Some(row) = &row.desired {
+                    desired(row, &mut definitions);
+                }
+            }
+            RowValue::Past(Some(row)) => desired(row, &mut definitions),
+            RowValue::Staged(row) => {
+                if let Some(row) = &row.desired {
+                    desired(row, &mut definitions);
+                }
+            }
+            RowValue::Instance(row) => {
+                definitions.insert(row.definition);
+                definitions.extend(row.assignment.as_ref().map(|a| a.definition));
+                definitions.extend(row.effect.as_ref().map(|e| e.definition));
+            }
+            RowValue::Tombstone(row) => {
+                definitions.insert(row.definition);
+            }
+            _ => {}
+        }
+    }
+    blobs.extend(heads);
+    for digest in &definitions {
+        if !rows.contains_key(&RowKey::Definition(*digest)) {
+            return broken(
+                "content exists",
+                format!("definition {digest:?} is named and not there"),
+            );
+        }
+    }
+    for digest in &blobs {
+        if !rows.contains_key(&RowKey::Blob(*digest)) {
+            return broken(
+                "content exists",
+                format!("blob {digest:?} is named and not there"),
+            );
+        }
+    }
+    for key in rows.keys() {
+        let named = match key {
+            RowKey::Definition(digest) => definitions.contains(digest),
+            RowKey::Blob(digest) => blobs.contains(digest),
+            _ => true,
+        };
+        if !named {
+            return broken(
+                "content is dropped with its last use",
+                format!("{key:?} is left"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What needs no action has been done: a right fingerprint settles, a fitting deposed instance is back.
+fn nothing_left_to_move(now: &Reference) -> Result<(), Broken> {
+    for (id, row) in &now.resources {
+        let free = now
+            .stacks
+            .get(&row.stack)
+            .is_some_and(|stack| stack.queue.is_empty());
+        let ready = row.requires.iter().all(|below| now.settled[below]);
+        if !now.wanted(*id) || now.settled[id] || !ready || !free {
+            continue;
+        }
+        let Some(current) = now.current.get(id) else {
+            continue;
+        };
+        let instance = now.instances[current];
+        let right =
+            instance.fingerprint.is_some() && instance.fingerprint == now.desired_fingerprint(*id);
+        let well = instance.observed == Observed::Present { healthy: true }
+            && instance.assignment.is_none()
+            && !now.unwanted(*current);
+        if right && well {
+            let text = format!(
+                "r{id}: i{current} is right, requires {:?}, and should stand on {:?}",
+                instance.requires,
+                now.present_requirements(*id)
+            );
+            return broken("a right fingerprint settles at once", text);
+        }
+    }
+    Ok(())
+}
+
+/// Laws over what one entry did. `before` is the state that it met.
+pub fn check_entry(
+    memory: &mut Memory,
+    before: &Reference,
+    command: &Command,
+    index: u64,
+    applied: &Applied,
+    after: &Reference,
+) -> Result<(), Broken> {
+    rejections_write_nothing(applied)?;
+    for change in &applied.rows {
+        match &change.key {
+            RowKey::Instance(id) => {
+                let old = before.instances.get(id).copied();
+                let new = after.instances.get(id).copied();
+                instance_changed(memory, before, command, index, *id, old, new)?;
+            }
+            RowKey::Resource(id) => {
+                if !after.resources.contains_key(id) {
+                    memory.gone_resources.insert(*id);
+                } else if memory.gone_resources.contains(id) {
+                    return broken("ids are never used again", format!("r{id} is back"));
+                }
+            }
+            RowKey::Stack(id) => stack_changed(before, after, *id, command)?,
+            RowKey::Engine(member) => {
+                let alive = |r: &Reference| r.engines.get(member).map(|e| (e.incarnation, e.lease));
+                if let (Some((was, LeaseState::Expired)), Some((is, lease))) =
+                    (alive(before), alive(after))
+                    && was == is
+                    && lease != LeaseState::Expired
+                {
+                    return broken(
+                        "an expired engine stays so",
+                        format!("engine {member}.{is} is {lease:?}"),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn rejections_write_nothing(applied: &Applied) -> Result<(), Broken> {
+    if !matches!(applied.outcome, Outcome::Rejected(_)) {
+        return Ok(());
+    }
+    for change in &applied.rows {
+        // A staged change that is refused is dropped.
+        let of_stage = matches!(
+            change.key,
+            RowKey::Stage(_) | RowKey::Staged(..) | RowKey::Definition(_) | RowKey::Blob(_)
+        );
+        if !matches!(change.key, RowKey::Request(_)) && !of_stage {
+            return broken(
+                "a rejection changes nothing",
+                format!("{:?} wrote {change:?}", applied.outcome),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn stack_changed(
+    before: &Reference,
+    after: &Reference,
+    id: StackId,
+    command: &Command,
+) -> Result<(), Broken> {
+    let (Some(old), Some(new)) = (before.stacks.get(&id), after.stacks.get(&id)) else {
+        return Ok(());
+    };
+    if new.revision < old.revision {
+        return broken(
+            "revisions only grow",
+            format!("stack {id}: {} after {}", new.revision, old.revision),
+        );
+    }
+    if new.revision.0 > old.revision.0 + 1 {
+        return broken(
+            "one change, one revision",
+            format!("stack {id}: {:?}", command.kind),
+        );
+    }
+    if new.settled_revision < old.settled_revision || new.settled_revision > new.revision {
+        let text = format!(
+            "stack {id}: {} after {}",
+            new.settled_revision, old.settled_revision
+        );
+        return broken("the settled revision only grows", text);
+    }
+    Ok(())
+}
+
+fn instance_changed(
+    memory: &mut Memory,
+    before: &Reference,
+    command: &Command,
+    index: u64,
+    id: InstanceId,
+    old: Option<&InstanceRow>,
+    new: Option<&InstanceRow>,
+) -> Result<(), Broken> {
+    let Some(new) = new else {
+        if let Some(old) = old {
+            memory.gone.insert(id);
+            unknown_is_not_absent(command, id, old, None)?;
+        }
+        return Ok(());
+    };
+    if memory.gone.contains(&id) {
+        return broken("ids are never used again", format!("i{id} is back"));
+    }
+    token_grows(memory, command, index, id, old, new)?;
+    let Some(old) = old else { return Ok(()) };
+    if old.resource != new.resource || old.origin != new.origin {
+        return broken(
+            "an instance stays what it is",
+            format!("i{id}: {old:?} became {new:?}"),
+        );
+    }
+    if old.seen_present && !new.seen_present {
+        return broken(
+            "what was seen was seen",
+            format!("i{id} is no longer known to have been there"),
+        );
+    }
+    if old.host.is_some() && old.host != new.host && old.physical_id.is_some() {
+        return broken(
+            "an instance does not move",
+            format!("i{id} went from {:?} to {:?}", old.host, new.host),
+        );
+    }
+    unknown_is_not_absent(command, id, old, Some(new))?;
+    deletion_is_one_way(command, id, old, new)?;
+    if let Some(assignment) = &new.assignment
+        && assignment.token.0 == index
+    {
+        started_rightly(before, id, new)?;
+    }
+    Ok(())
+}
+
+fn token_grows(
+    memory: &mut Memory,
+    command: &Command,
+    index: u64,
+    id: InstanceId,
+    old: Option<&InstanceRow>,
+    new: &InstanceRow,
+) -> Result<(), Broken> {
+    let Some(assignment) = &new.assignment else {
+        return Ok(());
+    };
+    let last = memory.tokens.entry(id).or_insert(0);
+    let had = old
+        .and_then(|row| row.assignment.as_ref())
+        .map(|a| (a.token, a.engine, a.action));
+    if had == Some((assignment.token, assignment.engine, assignment.action)) {
+        return Ok(());
+    }
+    if !matches!(command.kind, CommandKind::Assign { .. }) || assignment.token.0 != index {
+        return broken(
+            "only an assign gives work",
+            format!("i{id} got {assignment:?} in entry {index}"),
+        );
+    }
+    if assignment.token.0 <= *last {
+        return broken(
+            "tokens only grow",
+            format!("i{id} got {} after {last}", assignment.token),
+        );
+    }
+    *last = assignment.token.0;
+    if let Some(running) = old.and_then(|row| row.assignment.as_ref())
+        && !running.lost
+    {
+        return broken(
+            "one assignment an instance",
+            format!("i{id} had {running:?}, got {assignment:?}"),
+        );
+    }
+    Ok(())
+}
+
+/// An `Unknown` ends by what a provider saw of this very instance, by a person's word, or because it never had an
+/// outside.
+fn unknown_is_not_absent(
+    command: &Command,
+    id: InstanceId,
+    old: &InstanceRow,
+    new: Option<&InstanceRow>,
+) -> Result<(), Broken> {
+    let ended = match new {
+        None => true,
+        Some(new) => new.observed == Observed::Absent,
+    };
+    if old.observed != Observed::Unknown || !ended || old.traits.derived_id {
+        return Ok(());
+    }
+    let seen = match &command.kind {
+        CommandKind::Report { items } => items.iter().any(|item| {
+            // Another's id can show that this one's object is not its own.
+            item.instance == id && !matches!(item.result, ActionResult::NoVerdict { .. })
+                || new.is_none() && old.physical_id.is_some() && names(&item.result)
+        }),
+        CommandKind::Resolve { .. } | CommandKind::ForgetHost { .. } => true,
+        _ => false,
+    };
+    if seen {
+        return Ok(());
+    }
+    let text = format!(
+        "i{id} became {:?} by {:?}",
+        new.map(|n| n.observed),
+        command.kind
+    );
+    broken("unknown is never absent", text)
+}
+
+fn names(result: &ActionResult) -> bool {
+    matches!(
+        result,
+        ActionResult::Done(_)
+            | ActionResult::Looked(_)
+            | ActionResult::LatePhysicalId { .. }
+            | ActionResult::Failed(_)
+            | ActionResult::NoVerdict { .. }
+    )
+}
+
+fn deletion_is_one_way(
+    command: &Command,
+    id: InstanceId,
+    old: &InstanceRow,
+    new: &InstanceRow,
+) -> Result<(), Broken> {
+    if !old.delete_begun || new.delete_begun {
+        return Ok(());
+    }
+    let declined = match &command.kind {
+        CommandKind::Report { items } => items.iter().any(|item| {
+            item.instance == id && matches!(item.result, ActionResult::Declined { .. })
+        }),
+        _ => false,
+    };
+    let first = old.assignment.as_ref().is_some_and(|a| a.first_delete);
+    if declined && first {
+        return Ok(());
+    }
+    broken(
+        "deletion is one-way",
+        format!("i{id} is wanted back by {:?}", command.kind),
+    )
+}
+
+/// What was assigned in this entry was admissible in the state before it, as far as no earlier item of the
+/// same entry is concerned.
+fn started_rightly(before: &Reference, id: InstanceId, new: &InstanceRow) -> Result<(), Broken> {
+    let assignment = new.assignment.as_ref().expect("checked");
+    if assignment.chunk.is_some() {
+        return Ok(());
+    }
+    let obstacle = match assignment.action {
+        Action::Create | Action::Update => before.make_obstacle(new.resource),
+        Action::Delete => before.delete_obstacle(id),
+        Action::Look => before.look_obstacle(id),
+    };
+    match obstacle {
+        None => Ok(()),
+        Some(obstacle) => broken(
+            "nothing starts too early",
+            format!(
+                "{} of i{id} (r{}) although {obstacle:?}",
+                assignment.action, new.resource
+            ),
+        ),
+    }
+}
+
+/// Nothing was started on what an acting instance requires.
+pub fn check_flights(now: &Reference) -> Result<(), Broken> {
+    let flight = |id: &InstanceId| {
+        let assignment = now.instances.get(id)?.assignment.as_ref()?;
+        (!assignment.lost && assignment.action != Action::Look).then_some(assignment)
+    };
+    for id in now.instances.keys() {
+        let Some(below) = flight(id) else { continue };
+        for above in now.requirers.get(id).into_iter().flatten() {
+            if let Some(above_flight) = flight(above)
+                && above_flight.token < below.token
+            {
+                let text = format!(
+                    "{} of i{id} began under {} of i{above}",
+                    below.action, above_flight.action
+                );
+                return broken("nothing moves under an action", text);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stack as it is desired in the rows is the one that was declared.
+pub fn check_declared(
+    now: &Reference,
+    stack: StackId,
+    declared: &BTreeMap<Text, Option<Digest>>,
+) -> Result<(), Broken> {
+    let found: BTreeMap<Text, Option<Digest>> = now
+        .resources
+        .values()
+        .filter(|row| row.stack == stack)
+        .filter_map(|row| Some((row.name.clone(), row.desired.as_ref()?.definition)))
+        .collect();
+    if found == *declared {
+        return Ok(());
+    }
+    broken(
+        "the newest revision is what was declared",
+        format!("stack {stack}: {found:?}, not {declared:?}"),
+    )
+}
+
+/// Explains an obstacle in a story.
+pub fn because(obstacle: &Option<Obstacle>) -> String {
+    obstacle
+        .as_ref()
+        .map_or_else(|| "nothing".into(), |o| format!("{o:?}"))
+}
