@@ -96,7 +96,7 @@ fn events_are_written_and_read_as_ever() {
     hold(
         include_str!("golden/events.txt"),
         &events::all(),
-        |event| codec::encode_event(event),
+        codec::encode_event,
         |event, bytes| codec::decode_event(&codec::event_key(event), bytes).unwrap(),
     );
 }

@@ -1,8 +1,10 @@
 //! The one port: peers, engines and clients.
 
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{service::RoutesBuilder, transport::Server};
+use tonic::{
+    service::RoutesBuilder,
+    transport::{Server, server::TcpIncoming},
+};
 
 use super::{Config, Context, MemberError, admission::AdmissionService, health};
 use crate::network::{PeerService, Tls};
@@ -74,11 +76,11 @@ impl Listener {
         }
         let stop = context.stop.clone();
         let serving = server
-            .tcp_nodelay(true)
             .http2_adaptive_window(Some(true))
             .add_routes(routes.routes())
             .serve_with_incoming_shutdown(
-                TcpListenerStream::new(self.socket),
+                // Small messages wait for nothing: a round of Raft would take 40 ms more.
+                TcpIncoming::from(self.socket).with_nodelay(Some(true)),
                 stop.cancelled_owned(),
             );
         let context = context.clone();

@@ -12,6 +12,10 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// One member is asked for no longer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// So many looks in a row that find the member in no membership, and nothing new in its log, say that it was removed: one
+/// that joins sees memberships from before its time.
+const LOOKS: u32 = 25;
+
 /// Ends once the membership is right, the member was removed, or it stops.
 pub(super) async fn keep(context: Context, identity: Identity) {
     tokio::select! {
@@ -22,7 +26,7 @@ pub(super) async fn keep(context: Context, identity: Identity) {
 
 enum Standing {
     Right,
-    Removed,
+    Absent,
     Missing,
 }
 
@@ -32,22 +36,31 @@ fn standing(context: &Context) -> Standing {
         Some(node) if node.address == context.address => Standing::Right,
         Some(_) => Standing::Missing,
         // One that was never let in has seen no membership at all.
-        None if membership.nodes().next().is_some() => Standing::Removed,
+        None if membership.nodes().next().is_some() => Standing::Absent,
         None => Standing::Missing,
     }
 }
 
 async fn enlist(context: &Context, identity: &Identity) {
+    let mut absent = 0;
+    let mut progress = context.replica.progress();
     loop {
         match standing(context) {
             Standing::Right => return,
-            Standing::Removed => {
-                tracing::error!(
-                    "this member was removed from its cluster; its directory is of no more use"
-                );
-                return;
-            }
             Standing::Missing => {}
+            // It was let in once, and does not ask again: its id would come back with it.
+            Standing::Absent => {
+                let before = std::mem::replace(&mut progress, context.replica.progress());
+                absent = if before == progress { absent + 1 } else { 0 };
+                if absent == LOOKS {
+                    tracing::error!(
+                        "this member was removed from its cluster; its directory is of no more use"
+                    );
+                    return;
+                }
+                tokio::time::sleep(TRY_AGAIN).await;
+                continue;
+            }
         }
         let node = MemberNode {
             address: context.address.clone(),
