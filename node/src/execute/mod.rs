@@ -8,6 +8,7 @@ mod ledger;
 pub(crate) mod order;
 pub mod outbox;
 mod run;
+mod secrets;
 pub(crate) mod values;
 mod verdict;
 mod walk;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Ask, Said};
 use super::facts::{Facts, NotBegun, Walked};
+use super::secrets::texts_at;
 use super::values::{Stored, Values, canonical};
 use super::verdict::{self, Used};
 use crate::replica::Rows;
@@ -173,13 +174,15 @@ impl Order {
         };
         match anneal_template::evaluate(&self.definition.body, &values) {
             Ok(evaluated) => {
+                let properties = serde_json::Value::Object(evaluated.properties);
                 self.used = Some(Used {
-                    properties: Some(canonical(&serde_json::Value::Object(
-                        evaluated.properties.clone(),
-                    ))),
+                    properties: Some(canonical(&properties)),
                     inputs: values.inputs().to_vec(),
+                    secrets: texts_at(&properties, &evaluated.sensitive),
                 });
-                self.properties = evaluated.properties;
+                if let serde_json::Value::Object(properties) = properties {
+                    self.properties = properties;
+                }
                 Ok(None)
             }
             Err(error @ (EvaluateError::NotKnown(_) | EvaluateError::StackIdNotKnown)) => {

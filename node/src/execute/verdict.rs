@@ -11,7 +11,7 @@ use anneal_statemachine::command::{
 };
 use bytes::Bytes;
 
-use super::values::offered;
+use super::{secrets::carries, values::offered};
 
 /// What an action used, which its report carries beside the provider's answer.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Used {
     pub(crate) properties: Option<Bytes>,
     /// Every value that the definition refers to.
     pub(crate) inputs: Vec<Input>,
+    /// The texts of what was secret among the properties.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// The end of a create, update or delete.
@@ -112,7 +114,7 @@ fn of_failure(failure: Failure) -> ActionResult {
 fn done(schema: &TypeSchema, made: Made, used: Option<Used>) -> Done {
     let used = used.unwrap_or_default();
     Done {
-        values: values(schema, &made),
+        values: values(schema, &made, &used.secrets),
         physical_id: Some(made.physical_id.into()),
         private: Some(made.private),
         properties: used.properties,
@@ -121,7 +123,7 @@ fn done(schema: &TypeSchema, made: Made, used: Option<Used>) -> Done {
     }
 }
 
-fn values(schema: &TypeSchema, made: &Made) -> Vec<Value> {
+fn values(schema: &TypeSchema, made: &Made, secrets: &[String]) -> Vec<Value> {
     let secret: BTreeSet<&str> = schema
         .attributes
         .iter()
@@ -134,13 +136,12 @@ fn values(schema: &TypeSchema, made: &Made) -> Vec<Value> {
     let reference_secret = made.attributes.iter().any(|(name, found)| {
         secret.contains(name.as_str()) && found.as_str() == Some(reference.as_str())
     });
-    let mut values = vec![offered(
-        None,
-        &serde_json::Value::from(reference.as_str()),
-        reference_secret,
-    )];
+    let reference = serde_json::Value::from(reference.as_str());
+    let reference_secret = reference_secret || carries(&reference, secrets);
+    let mut values = vec![offered(None, &reference, reference_secret)];
     for (name, found) in &made.attributes {
-        values.push(offered(Some(name), found, secret.contains(name.as_str())));
+        let sensitive = secret.contains(name.as_str()) || carries(found, secrets);
+        values.push(offered(Some(name), found, sensitive));
     }
     values
 }

@@ -1,0 +1,63 @@
+//! Which of the values that a resource reports carry a secret that it was made from. Pure.
+//!
+//! Goes by the text itself: whatever path a secret takes through a provider, it shows where it comes out.
+
+use serde_json::Value as Json;
+
+/// A shorter secret is found in everything by chance: it only counts where it is all there is.
+const TELLING_CHARACTERS: usize = 4;
+
+/// The texts of what JSON pointers into some properties point to.
+pub(crate) fn texts_at(properties: &Json, pointers: &[String]) -> Vec<String> {
+    let mut texts = Vec::new();
+    for pointer in pointers {
+        if let Some(secret) = properties.pointer(pointer) {
+            each_text(secret, &mut |text| texts.push(text.to_owned()));
+        }
+    }
+    texts
+}
+
+/// Whether a value carries one of the secrets.
+pub(crate) fn carries(value: &Json, secrets: &[String]) -> bool {
+    let mut found = false;
+    each_text(value, &mut |text| {
+        found |= secrets.iter().any(|secret| {
+            let telling = secret.chars().count() >= TELLING_CHARACTERS;
+            text == secret || (telling && text.contains(secret.as_str()))
+        });
+    });
+    found
+}
+
+/// The texts of strings and numbers in a value. What is null, a boolean or empty keeps no secret.
+fn each_text(value: &Json, take: &mut impl FnMut(&str)) {
+    match value {
+        Json::Null | Json::Bool(_) => {}
+        Json::Number(number) => take(&number.to_string()),
+        Json::String(text) if text.is_empty() => {}
+        Json::String(text) => take(text),
+        Json::Array(items) => items.iter().for_each(|item| each_text(item, take)),
+        Json::Object(entries) => entries.values().for_each(|item| each_text(item, take)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_wherever_it_comes_out() {
+        let properties = json!({"user": "admin", "login": {"password": "swordfish", "pin": 12}});
+        let secrets = texts_at(&properties, &["/login".to_owned()]);
+        assert!(carries(
+            &json!({"url": ["http://admin:swordfish@x"]}),
+            &secrets
+        ));
+        assert!(carries(&json!("12"), &secrets));
+        assert!(!carries(&json!("admin, 1234, swordfis"), &secrets));
+        assert!(!carries(&json!(null), &secrets));
+    }
+}

@@ -1,0 +1,259 @@
+//! What is read of a stack: pages, edges, secrets, reasons, events and watches.
+
+mod service;
+
+use anneal_client::{Cursor, Ended, Error, From, Read, ResourceName, StackName, WatchItem};
+use service::{World, template, up, values};
+
+fn web() -> StackName {
+    StackName::new("web")
+}
+
+const SECRETS: &str = "
+parameters:
+  password: {type: string, hidden: true, default: swordfish}
+resources:
+  plain:
+    type: OS::Heat::Value
+    properties: {value: {get_param: password}}
+  random: {type: OS::Heat::RandomString, properties: {length: 12}}
+outputs:
+  plain: {value: {get_attr: [plain, value]}}
+  direct: {value: {list_join: ['-', [a, {get_param: password}]]}}
+  random: {value: {get_attr: [random, value]}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_from_a_hidden_parameter_is_masked_unless_asked_for() {
+    let world = World::new().await;
+    world.converged("web", &template(SECRETS)).await;
+    let shown = world.show("web").await;
+    let output = |name: &str| shown.outputs.iter().find(|it| it.name == name).unwrap();
+    assert_eq!(output("plain").json, r#""******""#);
+    assert_eq!(output("direct").json, r#""******""#);
+    assert!(output("plain").hidden && output("plain").sensitive);
+    assert!(output("random").sensitive && !output("random").hidden);
+    assert_eq!(
+        output("random").json.len(),
+        14,
+        "in clear: JSON is for programs"
+    );
+
+    let secrets = Read {
+        show_secrets: true,
+        ..Read::default()
+    };
+    let shown = world.client.show_stack(&web(), secrets).await.unwrap();
+    let output = |name: &str| shown.outputs.iter().find(|it| it.name == name).unwrap();
+    assert_eq!(output("plain").json, r#""swordfish""#);
+    assert_eq!(output("direct").json, r#""a-swordfish""#);
+
+    let plain = ResourceName::new(web(), "plain");
+    let resource = world
+        .client
+        .show_resource(&plain, Read::default())
+        .await
+        .unwrap();
+    let value = resource
+        .attributes
+        .iter()
+        .find(|it| it.name == "value")
+        .unwrap();
+    assert_eq!(value.json, r#""******""#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_are_paged_without_a_gap_and_in_the_order_of_names() {
+    let world = World::new().await;
+    world.converged("web", &values(2500)).await;
+    let mut pages = world.client.list_resources(&web(), Read::default(), true);
+    let mut sizes = Vec::new();
+    let mut names = Vec::new();
+    while let Some(page) = pages.next().await.unwrap() {
+        sizes.push(page.len());
+        names.extend(page.into_iter().map(|resource| resource.name));
+    }
+    assert_eq!(sizes, [1000, 1000, 500]);
+    let expected: Vec<String> = (0..2500).map(|n| format!("v{n:05}")).collect();
+    assert_eq!(names, expected);
+    let graph = world.client.graph(&web(), Read::default()).await.unwrap();
+    assert_eq!(graph.len(), 2500);
+
+    for name in ["a", "b", "c"] {
+        world.converged(name, &template("resources: {}\n")).await;
+    }
+    let stacks = world.client.list_stacks(None, false).all().await.unwrap();
+    let names: Vec<&str> = stacks.iter().map(|stack| stack.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c", "web"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_says_why_and_what_waits_for_it_names_it() {
+    let world = World::new().await;
+    let text = template(
+        "resources:\n  bad:\n    type: OS::Heat::TestResource\n    properties: {value: x, fail: true}\n  after:\n    \
+         type: OS::Heat::Value\n    properties: {value: {get_attr: [bad, output]}}\n",
+    );
+    let reply = world.up("web", &text).await.unwrap();
+    let Ended::Failed(stack) = world.ended("web", &reply).await else {
+        panic!("it fails");
+    };
+    assert!(stack.reason.contains("bad"), "{}", stack.reason);
+    let bad = ResourceName::new(web(), "bad");
+    let bad = world
+        .client
+        .show_resource(&bad, Read::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        (bad.phase.as_str(), bad.required_by),
+        ("failed", vec!["after".to_owned()])
+    );
+    assert!(
+        bad.reason.len() > "failed after 1 attempts: ".len(),
+        "{}",
+        bad.reason
+    );
+    let explained = world
+        .client
+        .explain(&web(), Some("after"), Read::default())
+        .await
+        .unwrap();
+    assert_eq!(explained.status, "waiting");
+    assert_eq!(explained.blockers, ["bad"]);
+    assert!(
+        explained
+            .reasons
+            .iter()
+            .any(|reason| reason.starts_with("bad: "))
+    );
+    let stack = world
+        .client
+        .explain(&web(), None, Read::default())
+        .await
+        .unwrap();
+    assert!(
+        stack.reasons.iter().any(|reason| reason.contains("bad")),
+        "{stack:?}"
+    );
+    let unknown = world
+        .client
+        .explain(&web(), Some("nobody"), Read::default())
+        .await;
+    assert!(matches!(unknown, Err(Error::NotFound(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_sees_every_event_once_however_it_is_split() {
+    let world = World::new().await;
+    world.converged("web", &values(50)).await;
+    let listed = world
+        .client
+        .list_events(&web(), None, Read::default())
+        .all()
+        .await
+        .unwrap();
+    let listed: Vec<(u64, u32)> = listed
+        .iter()
+        .map(|event| (event.index, event.sequence))
+        .collect();
+    assert!(listed.len() > 50 && listed.is_sorted());
+
+    let mut watch = world.client.watch(&web(), From::Oldest, false);
+    let mut seen = Vec::new();
+    while seen.len() < 20 {
+        if let Some(WatchItem::Event(event)) = watch.next().await.unwrap() {
+            seen.push((event.index, event.sequence));
+        }
+    }
+    let cursor = watch.cursor().unwrap();
+    drop(watch);
+    let mut watch = world.client.watch(&web(), From::After(cursor), false);
+    while seen.len() < listed.len() {
+        if let Some(WatchItem::Event(event)) = watch.next().await.unwrap() {
+            seen.push((event.index, event.sequence));
+        }
+    }
+    assert_eq!(seen, listed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_from_now_on_sees_what_comes_and_ends_with_the_stack() {
+    let world = World::new().await;
+    world.converged("web", &values(1)).await;
+    let mut watch = world.client.watch(&web(), From::Now, true);
+    while watch.cursor() == None::<Cursor> {
+        watch.next().await.unwrap();
+    }
+    let deleted = world
+        .client
+        .delete_stack(&service::id(), &web(), None)
+        .await
+        .unwrap();
+    let mut kinds = Vec::new();
+    let mut last = String::new();
+    while let Some(item) = watch.next().await.unwrap() {
+        match item {
+            WatchItem::Event(event) => {
+                assert!(event.index >= deleted.index, "only what comes after");
+                kinds.push(event.kind);
+            }
+            WatchItem::Stack { stack, .. } => last = stack.status,
+            WatchItem::Progress(_) => {}
+        }
+    }
+    assert_eq!(kinds.last().unwrap(), "deleted");
+    assert_eq!(last, "deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_one_says_who_it_is_and_what_it_can_do() {
+    let world = World::new().await;
+    let members = world.client.members(false).await.unwrap();
+    assert_eq!(members.members.len(), 1);
+    assert_eq!(members.members[0].role, "leader");
+    assert_eq!(members.members[0].address, world.member.address());
+    world.converged("web", &values(3)).await;
+    let status = world.client.cluster_status(false).await.unwrap();
+    assert_eq!((status.stacks, status.resources, status.voters), (1, 3, 1));
+    assert!(status.healthy);
+    let engines = world.client.engines(false).await.unwrap();
+    assert_eq!(engines[0].lease, "live");
+    let types = world
+        .client
+        .provider_types(Some("Anneal::File"))
+        .await
+        .unwrap();
+    assert!(types[0].schema_json.contains("content"));
+    let unknown = world.client.provider_types(Some("Anneal::Fille")).await;
+    let Err(Error::NotFound(refusal)) = unknown else {
+        panic!("there is none");
+    };
+    assert!(
+        refusal.message.contains("Anneal::File?"),
+        "{}",
+        refusal.message
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_finds_what_was_changed_by_hand() {
+    let world = World::new().await;
+    let path = world.path("page");
+    let text = template(&format!(
+        "resources:\n  page:\n    type: Anneal::File\n    properties: {{path: {}, content: one}}\n",
+        path.display()
+    ));
+    let mut told = up("web", &text);
+    told.options.drift = anneal_client::v1::DriftPolicy::Report.into();
+    told.options.observe_interval_ms = Some(0);
+    let reply = world.client.submit(&told).await.unwrap();
+    world.converges("web", &reply).await;
+    let checked = world.client.check(&service::id(), &web()).await.unwrap();
+    assert_eq!((checked.read, checked.drifts.len()), (1, 0), "{checked:?}");
+    std::fs::write(&path, "by hand").unwrap();
+    let checked = world.client.check(&service::id(), &web()).await.unwrap();
+    assert_eq!(checked.drifts[0].resource, "page");
+    assert!(!checked.drifts[0].differences.is_empty());
+    assert!(world.show("web").await.reason.contains("drifted"));
+}
