@@ -1,12 +1,11 @@
 //! The one port: peers, engines and clients.
 
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::{
-    service::RoutesBuilder,
-    transport::{Server, server::TcpIncoming},
-};
+use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{service::RoutesBuilder, transport::Server};
 
-use super::{Config, Context, MemberError, admission::AdmissionService, health};
+use super::{Config, Context, MemberError, admission::AdmissionService, health, line::Line};
 use crate::network::{PeerService, Tls};
 
 /// A port that is taken and not yet served.
@@ -43,12 +42,13 @@ impl Listener {
         }))
     }
 
-    /// Serves peers, health, reflection and what parts have added, until the member stops.
+    /// Serves peers, health, reflection and what parts have added, until the member stops and the last call has
+    /// ended, or is cut by the token.
     pub(super) fn serve(
         self,
         context: &Context,
         mut routes: RoutesBuilder,
-    ) -> Result<JoinHandle<()>, MemberError> {
+    ) -> Result<(JoinHandle<()>, CancellationToken), MemberError> {
         let replica = &context.replica;
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let reflection = tonic_reflection::server::Builder::configure()
@@ -75,20 +75,21 @@ impl Listener {
                     })?;
         }
         let stop = context.stop.clone();
+        let cut = CancellationToken::new();
+        let calls = cut.clone();
+        let incoming = TcpListenerStream::new(self.socket)
+            .map(move |stream| stream.and_then(|stream| Line::new(stream, calls.clone())));
         let serving = server
             .http2_adaptive_window(Some(true))
             .add_routes(routes.routes())
-            .serve_with_incoming_shutdown(
-                // Small messages wait for nothing: a round of Raft would take 40 ms more.
-                TcpIncoming::from(self.socket).with_nodelay(Some(true)),
-                stop.cancelled_owned(),
-            );
+            .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
         let context = context.clone();
-        Ok(tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             tokio::spawn(health::report(context, reporter));
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the listener has ended");
             }
-        }))
+        });
+        Ok((serving, cut))
     }
 }

@@ -6,6 +6,7 @@ mod admission;
 mod config;
 mod health;
 mod identity;
+mod line;
 mod listener;
 mod parts;
 mod presence;
@@ -93,7 +94,7 @@ pub struct Member {
     context: Context,
     parts: Vec<Arc<dyn Part>>,
     stop: CancellationToken,
-    listener: Option<JoinHandle<()>>,
+    listener: Option<(JoinHandle<()>, CancellationToken)>,
     drain_timeout: Duration,
     _directory: DataDirectory,
 }
@@ -201,12 +202,17 @@ impl Member {
         drop(parts);
         let replica = context.replica.clone();
         drop(context);
-        // Streams of peers end with Raft; others do not hold it up.
+        // Streams of peers end with Raft; those without an end are cut.
         let listener = async {
-            let Some(mut listener) = listener else { return };
-            let ended = tokio::time::timeout(LAST_CALLS, &mut listener).await;
-            if ended.is_err() {
-                listener.abort();
+            let Some((mut serving, cut)) = listener else {
+                return;
+            };
+            if tokio::time::timeout(LAST_CALLS, &mut serving)
+                .await
+                .is_err()
+            {
+                cut.cancel();
+                let _ = serving.await;
             }
         };
         tokio::join!(replica.stop(), listener).0
