@@ -31,6 +31,45 @@ fn help_is_as_committed() {
     compare_with_golden("help.txt", &text);
 }
 
+#[test]
+fn the_promised_commands_are_all_there() {
+    let top = commands_in(&help(&[]));
+    for name in [
+        "up",
+        "down",
+        "serve",
+        "validate",
+        "stack",
+        "resource",
+        "cluster",
+        "engine",
+        "provider",
+        "completion",
+        "version",
+    ] {
+        assert!(top.iter().any(|known| known == name), "{name}");
+    }
+    for (family, verbs) in [
+        (
+            "stack",
+            "create update patch preview delete check list show resources outputs events watch graph explain pause \
+             resume cancel rollback",
+        ),
+        ("resource", "show explain retry resolve"),
+        (
+            "cluster",
+            "members status promote demote remove transfer-leader",
+        ),
+        ("engine", "list forget"),
+        ("provider", "list schema"),
+    ] {
+        let known = commands_in(&help(&[family.to_string()]));
+        for verb in verbs.split_whitespace() {
+            assert!(known.iter().any(|name| name == verb), "{family} {verb}");
+        }
+    }
+}
+
 fn help(command: &[String]) -> String {
     let mut arguments: Vec<&str> = command.iter().map(String::as_str).collect();
     arguments.push("--help");

@@ -10,6 +10,7 @@ pub(crate) mod resource;
 pub(crate) mod serve;
 pub(crate) mod stack;
 pub(crate) mod up;
+pub(crate) mod validate;
 pub(crate) mod version;
 
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Down(down::Down),
     /// Run a member of a cluster
     Serve(Box<serve::Serve>),
+    /// Check a template without a cluster: all problems at once, with line and column
+    Validate(validate::Validate),
     /// Work with stacks
     #[command(subcommand)]
     Stack(stack::Stack),
@@ -53,7 +56,11 @@ impl Command {
     /// The limit of one call, if given after the command's name.
     pub(crate) fn call_timeout(&self) -> Option<Duration> {
         match self {
-            Self::Up(_) | Self::Serve(_) | Self::Completion(_) | Self::Version(_) => None,
+            Self::Up(_)
+            | Self::Serve(_)
+            | Self::Validate(_)
+            | Self::Completion(_)
+            | Self::Version(_) => None,
             Self::Down(down) => down.limit.timeout,
             Self::Stack(stack) => stack.call_timeout(),
             Self::Resource(resource) => resource.call_timeout(),
@@ -69,6 +76,7 @@ impl Command {
             Self::Up(up) => up.run(call).await,
             Self::Down(down) => down.run(call).await,
             Self::Serve(serve) => serve.run(call).await,
+            Self::Validate(validate) => validate.run(call),
             Self::Stack(stack) => stack.run(call).await,
             Self::Resource(resource) => resource.run(call).await,
             Self::Cluster(cluster) => cluster.run(call).await,

@@ -43,6 +43,7 @@ pub(crate) fn stack(name: &str) -> Result<v1::Stack, Status> {
         description: "A web site".into(),
         created_ms: 1_700_000_000_000,
         updated_ms: 1_700_000_060_000,
+        stuck: status == "failed",
     })
 }
 
