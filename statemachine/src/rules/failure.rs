@@ -36,7 +36,8 @@ impl Turn<'_> {
             .map_or(0, |trouble| trouble.attempts)
             .saturating_add(1);
         let settings = &self.state.cluster.settings;
-        let failed = attempts >= limit(settings, failure.class);
+        // In a stack that holds no name any more nobody can ask for another attempt: it goes on by itself.
+        let failed = attempts >= limit(settings, failure.class) && self.is_named(subject);
         let wait_ms = back_off_ms(settings, attempts).max(failure.retry_after_ms.unwrap_or(0));
         let row = TroubleRow {
             attempts,
@@ -74,6 +75,17 @@ impl Turn<'_> {
             message,
         };
         self.set_trouble(Subject::Resource(id), row);
+    }
+
+    fn is_named(&self, subject: Subject) -> bool {
+        let owner = match subject {
+            Subject::Resource(id) => id,
+            Subject::Instance(id) => self.state.instance(id).row.resource,
+        };
+        self.state
+            .stack(self.state.resource(owner).row.stack)
+            .row
+            .named
     }
 
     fn trouble_of(&self, subject: Subject) -> Option<Trouble> {

@@ -186,7 +186,7 @@ pub(crate) fn phase_of(state: &State, id: ResourceId) -> Option<Phase> {
         if current.row.flight().is_some() {
             return Some(Phase::InFlight);
         }
-        if ready(current.slot) {
+        if ready(current.slot) || ready(resource.slot) {
             return Some(Phase::Ready);
         }
         if current.row.is_unknown() && (current.row.on_hold || !current.row.traits.can_look) {

@@ -583,8 +583,7 @@ impl<'a> Reference<'a> {
         }
         let failed = |o: &Option<Obstacle>| matches!(o, Some(Obstacle::Failed));
         if work.iter().any(|(obstacle, _)| failed(obstacle))
-            || (self.hosts_differ(resource)
-                && !matches!(self.make_obstacle(resource), Some(Obstacle::Requires(_))))
+            || work[0].0 == Some(Obstacle::HostsDiffer)
         {
             return Some(Phase::Failed);
         }

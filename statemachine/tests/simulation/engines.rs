@@ -3,6 +3,7 @@
 //! everything that may go wrong. They must not know the state machine, only its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use anneal_statemachine::command::{
     ActionResult, Done, ErrorClass, Failure, Input, Looked, ReportItem, Value,
@@ -86,6 +87,8 @@ pub struct Engine {
     pub lease_until_ms: u64,
     /// It gets no answers to heartbeats, and does nothing.
     pub frozen: bool,
+    /// Its replica: the state of some entry, not always the last.
+    pub replica: Rc<Rows>,
     /// What it carries out.
     pub running: BTreeMap<InstanceId, Running>,
 }
@@ -160,14 +163,13 @@ impl Engine {
         if around.now_ms >= self.lease_until_ms {
             return StepResult::default();
         }
-        let stale = dice.percent(around.faults.stale);
         if let Some(footing) = self.footing(instance, &running, row, reference) {
             match footing {
                 Footing::NotYet => return StepResult::default(),
                 Footing::Lost(reason) => return self.decline(instance, reason, around),
             }
         }
-        if !stale && superseded(&running, row, reference) {
+        if superseded(&running, row, reference) {
             around.coverage.note("engine declines what was superseded");
             return self.decline(instance, "superseded", around);
         }

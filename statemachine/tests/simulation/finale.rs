@@ -104,7 +104,7 @@ impl Sim {
         let mut moved = false;
         for at in 0..self.engines.len() {
             for _ in 0..40 {
-                let busy = self.with_engine(at, |engine, around, _| {
+                let busy = self.with_engine(at, false, |engine, around, _| {
                     engine.fetch(around.rows);
                     engine
                         .running

@@ -3,6 +3,7 @@
 //! machine decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use anneal_statemachine::command::{Command, CommandKind, ObserveItem, ReportItem, Stamp};
 use anneal_statemachine::id::StackId;
@@ -31,7 +32,7 @@ pub struct Sim {
     /// Another one, loaded from rows now and then.
     twin: Option<Machine>,
     /// All rows as a store would have them.
-    pub rows: Rows,
+    pub rows: Rc<Rows>,
     /// Every entry.
     pub log: Vec<(u64, Command)>,
     /// The last log index.
@@ -83,13 +84,14 @@ impl Sim {
                 name: None,
                 lease_until_ms: 0,
                 frozen: false,
+                replica: Rc::default(),
                 running: BTreeMap::new(),
             })
             .collect();
         Sim {
             machine: Machine::new(),
             twin: Some(Machine::new()),
-            rows: Rows::new(),
+            rows: Rc::default(),
             log: Vec::new(),
             index: 0,
             now_ms: 0,
@@ -152,8 +154,10 @@ impl Sim {
         let applied = self.machine.apply(index, &command);
         self.say(|| format!("     => {}", super::story::outcome(&applied.outcome)));
         self.twin_agrees(&command, &applied)?;
-        let old = self.rows.clone();
-        write(&mut self.rows, &applied.rows);
+        let old = Rc::clone(&self.rows);
+        let mut rows = (*old).clone();
+        write(&mut rows, &applied.rows);
+        self.rows = Rc::new(rows);
         self.check(&old, &command, &applied)?;
         self.wrote = applied.rows.len();
         Ok(applied.outcome)
@@ -218,7 +222,7 @@ impl Sim {
     /// What the world must know to judge fairly: objects that were let go on purpose, and deletions that may come
     /// before what stands on them.
     fn note_exceptions(&mut self, old: &Rows) {
-        for (key, value) in &self.rows {
+        for (key, value) in self.rows.iter() {
             if let (RowKey::Instance(id), RowValue::Instance(row)) = (key, value) {
                 if row.traits.derived_id {
                     self.world.excuse(id.0);
@@ -268,7 +272,7 @@ impl Sim {
         for (index, command) in &self.log {
             write(&mut rows, &machine.apply(*index, command).rows);
         }
-        if rows == self.rows {
+        if rows == *self.rows {
             return Ok(());
         }
         broken("the whole log gives the same rows", "a replay differs")
@@ -318,18 +322,23 @@ impl Sim {
         Ok(stack)
     }
 
-    /// Everything that an engine acts upon, and the engine.
+    /// Everything that an engine acts upon, and the engine. Unless it is `stale`, its replica catches up first.
     pub fn with_engine<T>(
         &mut self,
         at: usize,
+        stale: bool,
         act: impl FnOnce(&mut Engine, &mut Around, &Reference) -> T,
     ) -> T {
-        let reference = Reference::new(&self.rows, self.now_ms);
+        if !stale {
+            self.engines[at].replica = Rc::clone(&self.rows);
+        }
+        let replica = Rc::clone(&self.engines[at].replica);
+        let reference = Reference::new(&replica, self.now_ms);
         let mut around = Around {
             now_ms: self.now_ms,
             world: &mut self.world,
             landing: &mut self.landing,
-            rows: &self.rows,
+            rows: &replica,
             faults: self.faults,
             coverage: &mut self.coverage,
         };

@@ -194,6 +194,7 @@ impl Sim {
         let now_ms = self.now_ms;
         let engine = &mut self.engines[at];
         engine.running.clear();
+        engine.replica = std::rc::Rc::clone(&self.rows);
         engine.name = Some(name);
         engine.frozen = false;
         engine.lease_until_ms = now_ms + LEASE_MS;
@@ -358,7 +359,7 @@ impl Sim {
         if !final_answer || !fresh {
             return Ok(());
         }
-        let rows = self.rows.clone();
+        let rows = std::rc::Rc::clone(&self.rows);
         let outcome = self.propose(sent.kind.clone())?;
         self.coverage.note("a request is sent again");
         if outcome != sent.outcome || rows != self.rows {
@@ -521,10 +522,8 @@ impl Sim {
             return Ok(());
         }
         let stale = dice.percent(self.faults.stale);
-        let result = self.with_engine(at, |engine, around, reference| {
-            if !stale {
-                engine.fetch(around.rows);
-            }
+        let result = self.with_engine(at, stale, |engine, around, reference| {
+            engine.fetch(around.rows);
             let mut order: Vec<InstanceId> = engine.running.keys().copied().collect();
             order.sort_by_key(|id| engine.running[id].chunk);
             let chosen = dice.pick(&order).copied()?;
@@ -575,8 +574,14 @@ impl Sim {
     }
 
     fn pass_time(&mut self, dice: &mut Dice) -> Result<(), Broken> {
-        self.wait(dice.within(1, 400));
+        self.wait(dice.within(1, 300));
         self.heartbeats(dice);
+        // A supervisor starts again what has ended.
+        for at in 0..self.engines.len() {
+            if self.engines[at].name.is_none() && dice.percent(20) {
+                self.register(at)?;
+            }
+        }
         Ok(())
     }
 
@@ -630,7 +635,7 @@ impl Sim {
         self.coverage.note("an engine is lost");
         let member = self.engines[at].member;
         self.say(|| format!("engine {member} is lost"));
-        let letters = self.with_engine(at, |engine, around, _| engine.crash(around, dice));
+        let letters = self.with_engine(at, true, |engine, around, _| engine.crash(around, dice));
         self.letters.extend(letters);
         Ok(())
     }
@@ -681,7 +686,8 @@ impl Sim {
             self.propose(CommandKind::ExpireEngine(name))?;
             // A process that still lives finds out, and its calls end without a verdict.
             if self.engines[at].name == Some(name) {
-                let letters = self.with_engine(at, |engine, around, _| engine.crash(around, dice));
+                let letters =
+                    self.with_engine(at, true, |engine, around, _| engine.crash(around, dice));
                 self.letters.extend(letters);
             }
         }
@@ -815,10 +821,11 @@ impl Sim {
             2 => CommandKind::AllocateMemberId {
                 request: self.next_request(),
             },
-            _ => {
+            _ if dice.percent(15) => {
                 self.wait(dice.within(1_000, 90_000));
                 return Ok(());
             }
+            _ => return Ok(()),
         };
         self.propose(kind)?;
         Ok(())
