@@ -16,8 +16,8 @@ use std::{
 use anneal_proto::log::v1 as proto;
 use prost::Message;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch,
-    checkpoint::Checkpoint as RocksCheckpoint,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
+    WriteBatch, checkpoint::Checkpoint as RocksCheckpoint,
 };
 
 use super::{Database, files, io_error};
@@ -249,6 +249,8 @@ fn family_options(cache: &Cache) -> Options {
     blocks.set_bloom_filter(FILTER_BITS, false);
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
+    // A checkpoint is read by members whose RocksDB was built with other compressions, or none.
+    options.set_compression_type(DBCompressionType::None);
     options
 }
 

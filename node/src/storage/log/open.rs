@@ -6,7 +6,9 @@
 use std::{io, path::Path};
 
 use bytes::Bytes;
-use rocksdb::{ColumnFamilyDescriptor, DB, DBRecoveryMode, IteratorMode, Options};
+use rocksdb::{
+    ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, IteratorMode, Options,
+};
 
 use super::{
     Cache, ENTRIES, LogSize, META, PURGED, State, VOTE, cache, entries_of, read_log_id, read_meta,
@@ -32,6 +34,7 @@ pub(super) fn database(directory: &Path) -> io::Result<DB> {
     options.set_max_log_file_size(INFO_LOG_BYTES);
     let mut entries = Options::default();
     entries.set_write_buffer_size(MEMTABLE_BYTES);
+    entries.set_compression_type(DBCompressionType::None);
     let families = [
         ColumnFamilyDescriptor::new(ENTRIES, entries),
         ColumnFamilyDescriptor::new(META, Options::default()),
