@@ -117,10 +117,11 @@ impl Caller {
                         why,
                         maybe_done: this_maybe_done,
                         leader,
+                        silent,
                     }) => {
                         tracing::debug!(endpoint = %address, %why, "passed over");
                         maybe_done |= this_maybe_done;
-                        attempts.note(&address, why);
+                        attempts.note(&address, why, silent);
                         if let Some(leader) = leader.filter(|leader| *leader != address)
                             && redirects > 0
                         {
@@ -234,6 +235,7 @@ fn silent(cut: Duration, maybe_done: bool) -> Verdict {
         why: format!("no answer within {:.1} s", cut.as_secs_f64()),
         maybe_done,
         leader: None,
+        silent: true,
     }
 }
 
@@ -242,6 +244,7 @@ fn unusable(why: String) -> Verdict {
         why,
         maybe_done: false,
         leader: None,
+        silent: false,
     }
 }
 

@@ -44,8 +44,11 @@ pub struct Attempt {
 pub(crate) struct Attempts(pub(crate) Vec<Attempt>);
 
 impl Attempts {
-    /// Keeps the last word of each endpoint.
-    pub(crate) fn note(&mut self, endpoint: &str, why: String) {
+    /// Keeps the last word of each endpoint; that there was none, only if there never was one.
+    pub(crate) fn note(&mut self, endpoint: &str, why: String, silent: bool) {
+        if silent && self.0.iter().any(|known| known.endpoint == endpoint) {
+            return;
+        }
         let endpoint = endpoint.to_owned();
         self.0.retain(|known| known.endpoint != endpoint);
         self.0.push(Attempt { endpoint, why });
@@ -139,6 +142,8 @@ pub(crate) enum Verdict {
         maybe_done: bool,
         /// The leader's address, if the member knew it.
         leader: Option<String>,
+        /// Nothing was said at all.
+        silent: bool,
     },
 }
 
@@ -187,6 +192,7 @@ fn elsewhere(status: &Status, detail: &v1::ErrorDetail) -> Verdict {
         why: reason_of(status),
         maybe_done,
         leader: Some(detail.leader_address.clone()).filter(|address| !address.is_empty()),
+        silent: false,
     }
 }
 
@@ -250,6 +256,7 @@ mod tests {
             why: "no".into(),
             maybe_done: false,
             leader: Some("b:2".into()),
+            silent: false,
         };
         assert_eq!(judge(&status(Code::Unavailable, detail)), expected);
     }

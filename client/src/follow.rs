@@ -164,9 +164,7 @@ fn judge(goal: Goal, stack: &v1::Stack) -> Option<Ended> {
         (Goal::Converged { .. } | Goal::Deleted, "failed") => {
             Some(Ended::Failed(Box::new(stack.clone())))
         }
-        (Goal::Deleted, "deleting") if stack.stuck => {
-            Some(Ended::Failed(Box::new(stack.clone())))
-        }
+        (Goal::Deleted, "deleting") if stack.stuck => Some(Ended::Failed(Box::new(stack.clone()))),
         (Goal::Deleted, "deleted") => Some(Ended::Reached(Box::new(stack.clone()))),
         (_, "deleted") => Some(Ended::Gone),
         _ => None,

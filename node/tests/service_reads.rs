@@ -2,7 +2,7 @@
 
 mod service;
 
-use anneal_client::{Cursor, Ended, Error, From, Read, ResourceName, StackName, WatchItem};
+use anneal_client::{Ended, Error, From, Read, ResourceName, StackName, WatchItem};
 use service::{World, template, up, values};
 
 fn web() -> StackName {
@@ -182,7 +182,7 @@ async fn a_watch_from_now_on_sees_what_comes_and_ends_with_the_stack() {
     let world = World::new().await;
     world.converged("web", &values(1)).await;
     let mut watch = world.client.watch(&web(), From::Now, true);
-    while watch.cursor() == None::<Cursor> {
+    while watch.cursor().is_none() {
         watch.next().await.unwrap();
     }
     let deleted = world
