@@ -2,7 +2,7 @@
 
 mod service;
 
-use anneal_client::{Ended, Error, Read, StackName, Submission, v1};
+use anneal_client::{Ended, Error, Read, ResourceName, StackName, Submission, v1};
 use service::{World, file, id, template, up, values};
 
 fn name(name: &str) -> StackName {
@@ -306,4 +306,58 @@ async fn what_is_protected_is_neither_deleted_nor_taken_out() {
     world.converged("other", &kept).await;
     let refused = world.patch("other", "remove: [kept]\n").await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_is_being_deleted_can_be_wanted_again() {
+    let world = World::new().await;
+    let slow = template(
+        "resources:\n  a:\n    type: OS::Heat::TestResource\n    properties: {value: x, wait_secs: 0.3}\n",
+    );
+    let first = world.converged("web", &slow).await;
+    let deleted = world
+        .client
+        .delete_stack(&id(), &name("web"), None)
+        .await
+        .unwrap();
+    assert_eq!(world.show("web").await.status, "deleting");
+    let patched = world.patch("web", "remove: [a]\n").await;
+    assert!(matches!(patched, Err(Error::Refused(_))), "{patched:?}");
+    let reply = world.up("web", &slow).await.unwrap();
+    assert_eq!(
+        (reply.stack_id, reply.revision),
+        (first.id, deleted.revision + 1)
+    );
+    let stack = world.converges("web", &reply).await;
+    assert_eq!(stack.counts.unwrap().settled, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_resource_is_tried_again_when_a_person_says_so() {
+    let world = World::new().await;
+    let broken = template(
+        "resources:\n  bad:\n    type: OS::Heat::TestResource\n    properties: {value: x, fail: true}\n",
+    );
+    let reply = world.up("web", &broken).await.unwrap();
+    assert!(matches!(world.ended("web", &reply).await, Ended::Failed(_)));
+    let failures = async || {
+        let pages = world
+            .client
+            .list_events(&name("web"), Some("bad"), Read::default());
+        let events = pages.all().await.unwrap();
+        events.iter().filter(|event| event.kind == "failed").count()
+    };
+    let before = failures().await;
+    let bad = ResourceName::new(name("web"), "bad");
+    let retried = world.client.retry_resource(&id(), &bad).await.unwrap();
+    let again = v1::SubmitReply {
+        revision: reply.revision,
+        index: retried.index,
+        ..Default::default()
+    };
+    assert!(matches!(world.ended("web", &again).await, Ended::Failed(_)));
+    assert_eq!(failures().await, before + 1);
+    let nobody = ResourceName::new(name("web"), "nobody");
+    let refused = world.client.retry_resource(&id(), &nobody).await;
+    assert!(matches!(refused, Err(Error::NotFound(_))), "{refused:?}");
 }

@@ -257,3 +257,40 @@ async fn a_check_finds_what_was_changed_by_hand() {
     assert!(!checked.drifts[0].differences.is_empty());
     assert!(world.show("web").await.reason.contains("drifted"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_is_watched_as_one_history_from_the_oldest_on() {
+    let world = World::new().await;
+    world.converged("first", &values(30)).await;
+    world.converged("second", &values(30)).await;
+    world.converged("first", &values(5)).await;
+    let mut expected = Vec::new();
+    for name in ["first", "second"] {
+        let name = StackName::new(name);
+        let events = world.client.list_events(&name, None, Read::default());
+        let events = events.all().await.unwrap();
+        expected.extend(
+            events
+                .into_iter()
+                .map(|it| (it.index, it.sequence, it.stack)),
+        );
+    }
+    expected.sort();
+    let mut watch = world.client.watch_namespace("default", From::Oldest);
+    let mut seen = Vec::new();
+    while seen.len() < expected.len() {
+        if let Some(WatchItem::Event(event)) = watch.next().await.unwrap() {
+            seen.push((event.index, event.sequence, event.stack));
+        }
+    }
+    assert_eq!(seen, expected);
+    // And it goes on with a stack that did not exist when it began.
+    world.converged("third", &values(1)).await;
+    loop {
+        if let Some(WatchItem::Event(event)) = watch.next().await.unwrap()
+            && (event.stack.as_str(), event.kind.as_str()) == ("third", "converged")
+        {
+            break;
+        }
+    }
+}

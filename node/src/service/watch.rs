@@ -99,6 +99,7 @@ pub(crate) async fn start(
         snapshot: None,
         snapshot_at: Instant::now() - SNAPSHOT_PAUSE,
         is_stale: true,
+        is_urgent: false,
     };
     watching.check_history()?;
     tokio::spawn(watching.run(changes));
@@ -117,6 +118,8 @@ struct Watching {
     snapshot_at: Instant,
     /// Something was applied since the last look at the stack.
     is_stale: bool,
+    /// It came to an end of some kind: whoever waits for that is told at once.
+    is_urgent: bool,
 }
 
 impl Watching {
@@ -270,11 +273,11 @@ impl Watching {
         let Scope::Stack(id) = self.scope else {
             return Ok(());
         };
-        let rested = self.snapshot_at.elapsed() >= SNAPSHOT_PAUSE;
+        let rested = self.is_urgent || self.snapshot_at.elapsed() >= SNAPSHOT_PAUSE;
         if !self.snapshots || !self.is_stale || !rested {
             return Ok(());
         }
-        self.is_stale = false;
+        (self.is_stale, self.is_urgent) = (false, false);
         self.snapshot_at = Instant::now();
         let index = *self.api.replica.applied().borrow();
         let Some(seen) = self.api.replica.read(|state| see(state, id)) else {
@@ -299,6 +302,7 @@ impl Watching {
             return Ok(());
         };
         let shown = shown(event, names);
+        self.is_urgent |= matches!(event.kind, EventKind::Converged | EventKind::Stuck);
         self.say(Reply::Event(shown), event.index).await?;
         match self.scope {
             Scope::Stack(own) if own == id && event.kind == EventKind::Deleted => {
