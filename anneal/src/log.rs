@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 /// The variable that says what is logged.
 const VARIABLE: &str = "ANNEAL_LOG";
 /// What a member logs unless told otherwise.
-const SERVING: &str = "info,openraft=warn,h2=warn,tower=warn";
+const SERVING: &str = "info,openraft=error,h2=warn,tower=warn";
 
 /// For a member: there is always a log.
 pub(crate) fn start_serving() {

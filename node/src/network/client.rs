@@ -119,9 +119,12 @@ impl PeerConnection {
     }
 
     /// Heartbeats come at their own pace; other streams would be opened again at once.
-    async fn hold_back(&mut self) {
+    async fn hold_back(&mut self, error: &Unreachable<TypeConfig>) {
         if self.purpose == Purpose::Heartbeat {
             return;
+        }
+        if self.failures == 0 {
+            tracing::warn!(member = self.addressee.member_id, %error, "cannot be reached");
         }
         tokio::time::sleep(REOPEN_DELAY * 2u32.pow(self.failures.min(REOPEN_DOUBLINGS))).await;
         self.failures += 1;
@@ -167,11 +170,13 @@ impl NetStreamAppend<TypeConfig> for PeerConnection {
             let answers = match self.open(request, patience).await {
                 Ok(answers) => answers,
                 Err(error) => {
-                    self.hold_back().await;
+                    self.hold_back(&error).await;
                     return Err(error.into());
                 }
             };
-            self.failures = 0;
+            if std::mem::take(&mut self.failures) > 0 {
+                tracing::info!(member = self.addressee.member_id, "reached again");
+            }
             let answers = answers.map(|answer| {
                 let answer = answer.map_err(|status| unreachable(&status))?;
                 let result = codec::peer::read_append_response(answer);

@@ -406,3 +406,32 @@ impl RaftSnapshotBuilder<TypeConfig> for CheckpointBuilder {
             .map(snapshot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::replica::types::{LeadershipId, Proposal};
+
+    #[test]
+    fn a_command_of_a_newer_release_stops_the_replica() {
+        // A kind that no release has used: field 2047, an empty message.
+        let command = Bytes::from_static(&[0x08, 0x01, 0xfa, 0x7f, 0x00]);
+        let entry = Entry {
+            log_id: LogId::new(
+                LeadershipId {
+                    term: 1,
+                    node_id: 1,
+                },
+                7,
+            ),
+            payload: EntryPayload::Normal(Proposal { command }),
+        };
+        let error = decode(entry, None).err().expect("it is refused");
+        assert!(
+            error.to_string().contains("log entry 7 cannot be applied"),
+            "{error}"
+        );
+    }
+}

@@ -17,7 +17,7 @@ pub mod types;
 mod upkeep;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -60,6 +60,8 @@ struct Inner {
     membership: tokio::sync::Mutex<()>,
     /// A voter not heard of for this long is not counted on.
     silence: Duration,
+    /// It was asked to stop.
+    stopping: AtomicBool,
     /// One moment by the clock that Raft's metrics tell, and by ours (never later).
     anchor: (InstantOf<TypeConfig>, Instant),
 }

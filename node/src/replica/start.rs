@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -128,6 +131,7 @@ impl Replica {
                 leadership: view.subscribe(),
                 membership: tokio::sync::Mutex::new(()),
                 silence: config.election_max,
+                stopping: AtomicBool::new(false),
                 anchor: (anchor.1, anchor.0),
             }),
         };
@@ -175,21 +179,22 @@ impl Replica {
     /// Waits until Raft has stopped, and says why; `None`: it was asked to.
     pub async fn stopped(&self) -> Option<String> {
         let mut metrics = self.raft().metrics();
-        loop {
+        let why = loop {
             let running = metrics.borrow_watched().running_state.clone();
-            match running {
-                Ok(()) => {}
-                Err(openraft::errors::Fatal::Stopped) => return None,
-                Err(fatal) => return Some(fatal.to_string()),
+            if let Err(fatal) = running {
+                break fatal.to_string();
             }
             if metrics.changed().await.is_err() {
-                return None;
+                break "Raft has ended without a word: it has panicked".into();
             }
-        }
+        };
+        let asked = self.inner.stopping.load(Ordering::Acquire);
+        (!asked).then_some(why)
     }
 
     /// Stops Raft, and writes rows to disk so that the next start has nothing to replay.
     pub async fn stop(self) -> io::Result<()> {
+        self.inner.stopping.store(true, Ordering::Release);
         self.raft().shutdown().await.map_err(io::Error::other)?;
         let store = self.inner.shared.read(|state| state.store.clone());
         let (mut rows, mut log) = (store.closed(), self.inner.log.closed());
