@@ -42,6 +42,19 @@ impl BootTime {
         }
     }
 
+    /// The moment `wait` before this one; an end that never comes stays so.
+    #[must_use]
+    pub fn before(self, wait: Duration) -> Self {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        if self == Self::NEVER {
+            self
+        } else {
+            Self {
+                boot_ms: self.boot_ms.saturating_sub(wait_ms),
+            }
+        }
+    }
+
     /// How long it is until this moment; zero if it has passed.
     pub fn remaining(self) -> Duration {
         Duration::from_millis(self.boot_ms.saturating_sub(Self::now().boot_ms))
@@ -66,7 +79,7 @@ pub struct CallContext {
     pub instance_id: String,
     /// The name of the one intended effect, the same over all attempts at it, in no other cluster the same.
     pub idempotency_key: String,
-    /// Larger than that of any earlier holder of this instance.
+    /// Larger than that of any earlier holder of this instance. 0 for a look that nobody was assigned.
     pub fencing_token: u64,
     /// The stack's name, for messages and for names that people read.
     pub stack: Arc<str>,

@@ -205,6 +205,8 @@ impl CommandProvider {
             environment,
             working_directory: run.told.working_directory.clone(),
             timeout: Some(run.told.timeout),
+            // A look that nobody was assigned neither disturbs an action nor waits for one.
+            exclusive: ctx.fencing_token > 0,
         };
         guard::run(&self.companion, ctx, command).await
     }
@@ -534,11 +536,13 @@ fn failed(action: &str, told: &Told, ended: &Ended, made: Option<Made>) -> Failu
     let how = match ended.how {
         HowEnded::Exited(code) => format!("`{action}` ended with exit code {code}"),
         HowEnded::Signalled(signal) => format!("`{action}` was killed by signal {signal}"),
-        HowEnded::TimedOut => {
-            format!(
-                "`{action}` timed out after {} seconds and was killed",
-                told.timeout.as_secs_f64()
-            )
+        HowEnded::TimedOut { after_ms } => {
+            // The call as a whole may have less time than the command alone.
+            let time = Duration::from_millis(after_ms)
+                .min(told.timeout)
+                .as_secs_f64();
+            let seconds = (time * 10.0).round() / 10.0;
+            format!("`{action}` timed out after {seconds} seconds and was killed")
         }
     };
     let errors = ended.error_tail.trim_end();

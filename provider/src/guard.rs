@@ -35,7 +35,8 @@ pub(crate) const ERROR_TAIL_BYTES: usize = 2 * 1024;
 /// What the guard is to run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
-    lock: PathBuf,
+    /// What nobody else of this host may hold meanwhile. None for what only looks.
+    lock: Option<PathBuf>,
     lease_end: BootTime,
     not_after: BootTime,
     timeout_ms: Option<u64>,
@@ -73,5 +74,8 @@ pub(crate) enum HowEnded {
     /// By this signal.
     Signalled(i32),
     /// By the guard, because its time was over.
-    TimedOut,
+    TimedOut {
+        /// How long it ran.
+        after_ms: u64,
+    },
 }

@@ -552,3 +552,62 @@ async fn two_engines_of_a_host_never_act_on_one_instance_at_once() {
     done(create(&provider, &second, COMMAND, &next).await);
     assert!(!pids.iter().any(|pid| runs(pid)));
 }
+
+#[tokio::test]
+async fn a_look_that_nobody_was_assigned_disturbs_no_action() {
+    let (host, provider) = (Host::new(), provider());
+    let (acting, looking) = (host.call("1", 1), host.call("1", 0));
+    let wanted = values(json!({"create": hangs(&host), "read": "true"}));
+    let made = anneal_provider::Made {
+        physical_id: "x".to_owned(),
+        ..Default::default()
+    };
+    let look = async {
+        hanging(&host).await;
+        let aim = None;
+        let prior = anneal_provider::Prior {
+            properties: Some(&wanted),
+            ..prior(&made)
+        };
+        provider
+            .read(
+                &looking.ctx,
+                ReadRequest {
+                    type_name: COMMAND,
+                    prior,
+                    aim,
+                },
+            )
+            .await
+            .unwrap()
+    };
+    let seen = tokio::select! {
+        ended = create(&provider, &acting, COMMAND, &wanted) => panic!("it hangs, but {ended:?}"),
+        seen = look => seen,
+    };
+    assert!(found(seen).as_aimed);
+}
+
+#[tokio::test]
+async fn a_call_whose_time_ends_still_hears_how_its_command_ended() {
+    let (host, provider) = (Host::new(), provider());
+    let mut call = host.call("1", 1);
+    call.ctx.not_after = BootTime::now().after(Duration::from_millis(1800));
+    let wanted = values(json!({"create": format!("echo slow >&2; {}", hangs(&host))}));
+    let failure = create(&provider, &call, COMMAND, &wanted)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(failure.verdict, Verdict::LeftBehind(_)),
+        "{failure:?}"
+    );
+    assert!(
+        failure.message.contains("timed out") && failure.message.ends_with("slow"),
+        "{failure}"
+    );
+    assert!(
+        !call.ctx.not_after.has_passed(),
+        "the engine would not have waited for it"
+    );
+    all_end(&hanging(&host).await).await;
+}

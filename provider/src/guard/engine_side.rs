@@ -16,6 +16,8 @@ use crate::wait::ended;
 
 /// A guard ends within a second of its pipe's closing; so long it is waited for after a cancellation.
 const KILL_PATIENCE: Duration = Duration::from_secs(3);
+/// So long before the call's end its command is ended, so that the engine still hears how.
+const REPORT_TIME: Duration = Duration::from_secs(1);
 /// A report is one line of output, some error output, and JSON's escapes, of which none is longer than six bytes.
 const REPORT_MAX_BYTES: u64 = 6 * (OUTPUT_MAX_BYTES as u64) + 64 * 1024;
 
@@ -25,6 +27,8 @@ pub(crate) struct Guarded {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) working_directory: Option<PathBuf>,
     pub(crate) timeout: Option<Duration>,
+    /// Whether it may change something, so that nothing else may act on the instance meanwhile.
+    pub(crate) exclusive: bool,
 }
 
 /// How it ended. Its process group has ended with it.
@@ -51,9 +55,11 @@ pub(crate) async fn run(
 ) -> Result<Ended, Failure> {
     ended(ctx)?;
     let order = Order {
-        lock: lock_path(&ctx.host_dir, &ctx.instance_id),
+        lock: command
+            .exclusive
+            .then(|| lock_path(&ctx.host_dir, &ctx.instance_id)),
         lease_end: *ctx.lease.borrow(),
-        not_after: ctx.not_after,
+        not_after: ctx.not_after.before(REPORT_TIME),
         timeout_ms: command
             .timeout
             .map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),

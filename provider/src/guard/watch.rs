@@ -39,7 +39,7 @@ enum Event {
 /// Why the watch ended.
 enum End {
     Command,
-    TimedOut,
+    TimedOut { after_ms: u64 },
     LeaseOver,
     EngineGone,
 }
@@ -89,16 +89,21 @@ fn guard(order: &Order, events: &Sender<Event>, inbox: &Receiver<Event>) -> Opti
         })
     };
     let mut lease_end = order.lease_end;
-    let _lock = match take_lock(order, inbox, &mut lease_end) {
-        Ok(Some(lock)) => lock,
-        Ok(None) => {
+    let _lock = match order
+        .lock
+        .as_deref()
+        .map(|path| take_lock(path, inbox, &mut lease_end))
+    {
+        None => None,
+        Some(Ok(Some(lock))) => Some(lock),
+        Some(Ok(None)) => {
             let message = "another engine of this host still acts on this instance".to_owned();
             return Some(Report::NotStarted {
                 busy: true,
                 message,
             });
         }
-        Err(error) => return not_started(format!("cannot lock {}: {error}", order.lock.display())),
+        Some(Err(error)) => return not_started(format!("cannot lock the instance: {error}")),
     };
     if let Err(message) = runnable(order) {
         return not_started(message);
@@ -145,7 +150,7 @@ fn guard(order: &Order, events: &Sender<Event>, inbox: &Receiver<Event>) -> Opti
     let how = match end {
         End::EngineGone => return None,
         End::LeaseOver => return Some(Report::LeaseOver { before: false }),
-        End::TimedOut => HowEnded::TimedOut,
+        End::TimedOut { after_ms } => HowEnded::TimedOut { after_ms },
         End::Command => how_ended(status),
     };
     Some(Report::Ended {
@@ -157,13 +162,13 @@ fn guard(order: &Order, events: &Sender<Event>, inbox: &Receiver<Event>) -> Opti
 
 /// Waits a little for the lock, because the guard of a lost engine needs a moment to end.
 fn take_lock(
-    order: &Order,
+    path: &Path,
     inbox: &Receiver<Event>,
     lease_end: &mut BootTime,
 ) -> io::Result<Option<HostLock>> {
     let until = Instant::now() + LOCK_PATIENCE;
     loop {
-        if let Some(lock) = HostLock::try_take(&order.lock)? {
+        if let Some(lock) = HostLock::try_take(path)? {
             return Ok(Some(lock));
         }
         match inbox.recv_timeout(Duration::from_millis(20)) {
@@ -230,6 +235,7 @@ fn report_end(command: Pid, events: Sender<Event>) {
 
 fn watch(order: &Order, inbox: &Receiver<Event>, mut lease_end: BootTime) -> End {
     let timeout = order.timeout_ms.map(Duration::from_millis);
+    let began = Instant::now();
     let time_end = timeout
         .map_or(BootTime::NEVER, |timeout| BootTime::now().after(timeout))
         .min(order.not_after);
@@ -245,7 +251,9 @@ fn watch(order: &Order, inbox: &Receiver<Event>, mut lease_end: BootTime) -> End
             return End::LeaseOver;
         }
         if time_end.has_passed() {
-            return End::TimedOut;
+            return End::TimedOut {
+                after_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            };
         }
     }
 }

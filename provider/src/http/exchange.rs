@@ -80,7 +80,12 @@ pub(super) async fn exchange(
     for (name, value) in told.headers.iter().chain(&action.headers) {
         request = request.header(name, names.in_text(value));
     }
-    if let Some(header) = &told.fencing_header {
+    // A look that nobody was assigned has no token, and must not be refused for it.
+    if let Some(header) = told
+        .fencing_header
+        .as_ref()
+        .filter(|_| ctx.fencing_token > 0)
+    {
         request = request.header(header, ctx.fencing_token.to_string());
     }
     if let Some(header) = told

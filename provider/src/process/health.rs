@@ -159,6 +159,7 @@ impl Probe {
                     environment: told.order.environment.clone(),
                     working_directory: told.order.working_directory.clone(),
                     timeout: Some(ANSWER_TIMEOUT),
+                    exclusive: false,
                 };
                 let ended = guard::run(companion, ctx, command)
                     .await
@@ -169,7 +170,7 @@ impl Probe {
                         "the health command ended with exit code {code}: {}",
                         ended.error_tail.trim_end()
                     )),
-                    HowEnded::Signalled(_) | HowEnded::TimedOut => {
+                    HowEnded::Signalled(_) | HowEnded::TimedOut { .. } => {
                         Err("the health command was killed".to_owned())
                     }
                 }
