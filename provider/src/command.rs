@@ -104,6 +104,9 @@ fn schema() -> TypeSchema {
     };
     schema.capabilities = Capabilities {
         looks: When::WithProperty("read".to_owned()),
+        // A look runs under the guard too, and so under the instance's lock: no earlier command of it runs any
+        // more, and a guard that wakes up late finds its lease over before it starts one.
+        fences: When::Always,
         cancellable: true,
         ..Capabilities::plain()
     };
