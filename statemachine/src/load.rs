@@ -27,6 +27,7 @@ pub enum LoadError {
 pub(crate) fn load(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result<State, LoadError> {
     let mut state = fill::fill(rows)?;
     let mut turn = Turn::new(&mut state, 0, Stamp::default());
+    turn.loading = true;
     let all: Vec<ResourceId> = turn.state.resources.keys().copied().collect();
     for id in all {
         turn.enqueue(id);

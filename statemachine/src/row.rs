@@ -150,6 +150,8 @@ pub struct StackRow {
     pub events_from: u64,
     /// Changes that are accepted and not yet all taken in.
     pub queue: Vec<Pending>,
+    /// The rest of a large cone. The last is carried on first.
+    pub telling: Vec<Telling>,
     /// Wall time of its creation. Milliseconds since 1970.
     pub created_wall_ms: u64,
     /// Wall time of its newest revision. Milliseconds since 1970.
@@ -174,6 +176,15 @@ pub enum Deadline {
     At(u64),
     /// Standing still: so much is left. Milliseconds.
     Left(u64),
+}
+
+/// A resource that is settled, while not all that depend on it know yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// The resource.
+    pub resource: ResourceId,
+    /// Dependents up to this id know.
+    pub through: ResourceId,
 }
 
 /// A step of an accepted change that is taken in bit by bit.

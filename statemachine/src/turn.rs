@@ -14,6 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(crate) use finish::trouble_row;
 
+/// Most dependents that one entry tells that something they require is settled: some tens of
+/// milliseconds. All replicas must agree on it.
+const TELLS_PER_ENTRY: usize = 10_000;
+
 /// One entry being applied.
 pub(crate) struct Turn<'s> {
     pub(crate) state: &'s mut State,
@@ -25,6 +29,14 @@ pub(crate) struct Turn<'s> {
     events: Vec<Event>,
     /// Resources to be examined before the entry ends.
     pub(crate) examine: VecDeque<ResourceId>,
+    /// Settled resources that have dependents to tell; the last is carried on first.
+    pub(crate) telling: Vec<ResourceId>,
+    /// How many dependents this entry may still tell.
+    pub(crate) tells_left: usize,
+    /// The rest of whose cone is not what their row says.
+    pub(crate) retold: BTreeSet<StackId>,
+    /// Rows are being loaded: nothing is said, what was told is told again.
+    pub(crate) loading: bool,
 }
 
 /// What must be written when the entry ends.
@@ -54,6 +66,10 @@ impl<'s> Turn<'s> {
             rows: BTreeMap::new(),
             events: Vec::new(),
             examine: VecDeque::new(),
+            telling: Vec::new(),
+            tells_left: TELLS_PER_ENTRY,
+            retold: BTreeSet::new(),
+            loading: false,
         }
     }
 

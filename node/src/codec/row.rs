@@ -9,7 +9,7 @@ use anneal_statemachine::{
     row::{
         AttributeRow, ClusterRow, Deadline, DefinitionRow, DesiredRow, EngineRow, LeaseState,
         Pending, ResourceRow, RevisionRow, RowKey, RowValue, StackRow, StageRow, StagedRow, Stop,
-        TombstoneRow, TroubleRow,
+        Telling, TombstoneRow, TroubleRow,
     },
 };
 use bytes::Bytes;
@@ -124,6 +124,14 @@ fn stack(row: &StackRow) -> proto::StackRow {
         queue: row.queue.iter().map(pending).collect(),
         created_wall_ms: row.created_wall_ms,
         revised_wall_ms: row.revised_wall_ms,
+        telling: row
+            .telling
+            .iter()
+            .map(|telling| proto::Telling {
+                resource: telling.resource.0,
+                through: telling.through.0,
+            })
+            .collect(),
     }
 }
 
@@ -161,6 +169,14 @@ fn read_stack(row: proto::StackRow) -> Result<StackRow, DecodeError> {
             .collect::<Result<_, _>>()?,
         created_wall_ms: row.created_wall_ms,
         revised_wall_ms: row.revised_wall_ms,
+        telling: row
+            .telling
+            .iter()
+            .map(|telling| Telling {
+                resource: ResourceId(telling.resource),
+                through: ResourceId(telling.through),
+            })
+            .collect(),
     })
 }
 

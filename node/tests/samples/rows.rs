@@ -8,7 +8,7 @@ use anneal_statemachine::{
         Action, AssignmentRow, AttributeRow, ClusterRow, Deadline, DefinitionRow, DesiredRow,
         EffectRow, EngineRow, InstanceRow, LeaseState, Observed, Output, Pending, ReportedDrift,
         ResourceRow, RevisionRow, Role, RowKey, RowValue, StackRow, StageRow, StagedRow, Stop,
-        TombstoneRow, TroubleRow,
+        Telling, TombstoneRow, TroubleRow,
     },
 };
 use bytes::Bytes;
@@ -373,9 +373,18 @@ fn stacks() -> Vec<Sample<Row>> {
         ],
         created_wall_ms: 1_700_000_000_000,
         revised_wall_ms: 1_700_000_000_001,
+        telling: Vec::new(),
+    };
+    let telling = StackRow {
+        telling: vec![Telling {
+            resource: ResourceId(5),
+            through: ResourceId(300),
+        }],
+        ..stack(None, None)
     };
     [
         ("stack", stack(None, None)),
+        ("stack_telling", telling),
         (
             "stack_halted",
             stack(Some(Stop::Halted), Some(Deadline::At(500))),

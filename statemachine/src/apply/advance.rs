@@ -22,6 +22,9 @@ impl Turn<'_> {
 
     /// Takes in up to `budget` items of what waits for one stack; what is left of the budget.
     pub(crate) fn work_off(&mut self, id: StackId, mut budget: usize) -> usize {
+        if !self.tell_on(id) {
+            return 0;
+        }
         while let Some(pending) = self.state.stack(id).row.queue.first().cloned() {
             let done = match pending {
                 Pending::Forgive => self.forgive_some(id, &mut budget),
@@ -119,7 +122,7 @@ impl Turn<'_> {
             }
             let stack = self.state.stack(id);
             if (stack.row.deleting || !stack.row.named)
-                && stack.row.queue.is_empty()
+                && !stack.takes_in()
                 && stack.names.is_empty()
             {
                 self.remove_stack(id);

@@ -98,7 +98,7 @@ impl Turn<'_> {
             return Ok(true);
         }
         self.check_difference(id, &difference, cause)?;
-        let waits = !self.state.stack(id).row.queue.is_empty();
+        let waits = self.state.stack(id).takes_in();
         let revision = self.revise(id, &difference, cause);
         if waits {
             self.stage_difference(id, request, revision, &difference);

@@ -129,7 +129,10 @@ fn place_stacks(state: &mut State) {
                 .or_default();
             names.insert(stack.row.name.clone(), *id);
         }
-        if !stack.row.queue.is_empty() {
+        for telling in &stack.row.telling {
+            state.told.insert(telling.resource, telling.through);
+        }
+        if stack.takes_in() {
             state.queues.insert(*id);
         }
         blobs.extend([stack.row.head, stack.row.parameters].into_iter().flatten());

@@ -82,7 +82,8 @@ fn requirements_wait(
     if resource.unsettled == 0 {
         return None;
     }
-    let open = |required: &&ResourceId| !state.resource(**required).settled && !covered(**required);
+    let open =
+        |required: &&ResourceId| !state.knows_settled(**required, id) && !covered(**required);
     let first = resource.row.requires.iter().find(open)?;
     Some(WaitReason::Requires {
         first: state.resource(*first).row.name.clone(),

@@ -10,6 +10,7 @@ pub(crate) mod placement;
 pub(crate) mod reshape;
 pub(crate) mod settle;
 pub(crate) mod slots;
+pub(crate) mod tell;
 pub(crate) mod timeouts;
 pub(crate) mod unmake;
 

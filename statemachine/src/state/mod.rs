@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) dependents: BTreeSet<(ResourceId, ResourceId)>,
     /// (what is required, who was built on it).
     pub(crate) required_by: BTreeSet<(InstanceId, InstanceId)>,
+    /// Settled resources of which not all dependents know yet: those up to this id do.
+    pub(crate) told: BTreeMap<ResourceId, ResourceId>,
     pub(crate) catalogue: Catalogue,
     pub(crate) held: Held,
     /// Host-bound instances by host.
@@ -79,6 +81,12 @@ impl State {
     /// The stack of this name.
     pub(crate) fn stack_named(&self, namespace: &str, name: &str) -> Option<StackId> {
         self.stack_names.get(namespace)?.get(name).copied()
+    }
+
+    /// What a resource requires is settled, and it has been told.
+    pub(crate) fn knows_settled(&self, required: ResourceId, dependent: ResourceId) -> bool {
+        let told = self.told.get(&required);
+        self.resource(required).settled && told.is_none_or(|through| dependent <= *through)
     }
 
     /// Who depends on the resource.

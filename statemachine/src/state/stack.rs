@@ -71,9 +71,14 @@ impl Stack {
         }
     }
 
+    /// A change, or the rest of a large cone, is still being taken in.
+    pub(crate) fn takes_in(&self) -> bool {
+        !self.row.queue.is_empty() || !self.row.telling.is_empty()
+    }
+
     /// Why nothing of it may start.
     pub(crate) fn stops(&self) -> Option<StackStops> {
-        if !self.row.queue.is_empty() {
+        if self.takes_in() {
             return Some(StackStops::Queue);
         }
         if self.row.paused {
@@ -102,6 +107,6 @@ impl Stack {
 
     /// Every desired resource is settled, and no change is still being taken in.
     pub(crate) fn settled(&self) -> bool {
-        self.row.queue.is_empty() && self.counts.settled == self.desired
+        !self.takes_in() && self.counts.settled == self.desired
     }
 }

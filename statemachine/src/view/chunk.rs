@@ -82,7 +82,7 @@ pub(crate) fn may_follow(
         return Err(ChunkRefusal::CannotLook);
     }
     let firm =
-        |required: &ResourceId| state.resource(*required).settled || creates.contains(required);
+        |required: &ResourceId| state.knows_settled(*required, id) || creates.contains(required);
     match resource.row.requires.iter().all(firm) {
         true => Ok(()),
         false => Err(ChunkRefusal::Footing),

@@ -78,7 +78,7 @@ impl Turn<'_> {
                 self.check_kept(id, item)?;
             }
         }
-        if !stack.row.queue.is_empty() {
+        if stack.takes_in() {
             return Ok(());
         }
         self.check_references(id, difference)

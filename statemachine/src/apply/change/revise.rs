@@ -29,6 +29,7 @@ impl Turn<'_> {
             deadline: None,
             events_from: self.index,
             queue: Vec::new(),
+            telling: Vec::new(),
             created_wall_ms: self.stamp.wall_ms,
             revised_wall_ms: self.stamp.wall_ms,
         };

@@ -230,6 +230,7 @@ fn blank_stack(tombstone: &TombstoneRow, index: u64, wall_ms: u64) -> StackRow {
         deadline: None,
         events_from: index,
         queue: Vec::new(),
+        telling: Vec::new(),
         created_wall_ms: wall_ms,
         revised_wall_ms: wall_ms,
     }

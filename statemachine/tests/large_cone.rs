@@ -1,0 +1,216 @@
+//! A resource on which very many stand: when it settles, they are told bit by bit, nothing starts until all know, and a
+//! member that restarts in the middle goes on alike.
+
+use anneal_statemachine::StateMachine;
+use anneal_statemachine::command::{
+    ActionResult, AssignItem, AssignWork, Blob, Change, ChangeStack, Command, CommandKind,
+    Definition, Difference, Done, Policy, Reference, RegisterEngine, ReportItem, SetResource,
+    Stamp, TypeTraits,
+};
+use anneal_statemachine::digest::{blob_digest, definition_digest};
+use anneal_statemachine::id::{EngineRef, RequestId, StackId};
+use anneal_statemachine::outcome::{Applied, Outcome, StackStops};
+use anneal_statemachine::row::{RowKey, RowValue};
+use anneal_statemachine::view::Work;
+use std::collections::BTreeMap;
+
+/// Two and a half times what one entry tells.
+const DEPENDENTS: usize = 25_000;
+
+struct Member {
+    machine: StateMachine,
+    rows: BTreeMap<RowKey, RowValue>,
+    index: u64,
+}
+
+impl Member {
+    fn apply(&mut self, kind: CommandKind) -> Applied {
+        self.index += 1;
+        let command = Command {
+            stamp: Stamp::default(),
+            kind,
+        };
+        let applied = self.machine.apply(self.index, command);
+        for change in applied.rows.clone() {
+            match change.value {
+                Some(value) => self.rows.insert(change.key, value),
+                None => self.rows.remove(&change.key),
+            };
+        }
+        applied
+    }
+
+    fn restarted(&self) -> Member {
+        Member {
+            machine: StateMachine::load(self.rows.clone()).expect("the rows make a state"),
+            rows: self.rows.clone(),
+            index: self.index,
+        }
+    }
+}
+
+fn item(name: &str, upon: Option<&str>) -> SetResource {
+    let body = format!("{name} upon {upon:?}");
+    let reference = |resource: &str| Reference {
+        resource: resource.into(),
+        attribute: None,
+    };
+    SetResource {
+        name: name.into(),
+        definition: Some(Definition {
+            digest: definition_digest("thing", body.as_bytes()),
+            type_name: "thing".into(),
+            body: body.clone().into(),
+            references: upon.map(reference).into_iter().collect(),
+            depends_on: Vec::new(),
+            policy: Policy::default(),
+            traits: TypeTraits {
+                can_look: true,
+                ..TypeTraits::default()
+            },
+        }),
+        fragment: Blob {
+            digest: blob_digest(body.as_bytes()),
+            bytes: body.into(),
+        },
+        parameters_used: Vec::new(),
+    }
+}
+
+/// A hub that is being made, and all that stand on it.
+fn hub_in_flight() -> (Member, StackId, CommandKind) {
+    let mut member = Member {
+        machine: StateMachine::new(),
+        rows: BTreeMap::new(),
+        index: 0,
+    };
+    let engine = EngineRef {
+        member: 1,
+        incarnation: 1,
+    };
+    member.apply(CommandKind::RegisterEngine(RegisterEngine {
+        member: 1,
+        host: "a".into(),
+        address: "127.0.0.1:7400".into(),
+        capacity: 1,
+        offers: vec!["thing".into()],
+        labels: Vec::new(),
+    }));
+    let dependents = (0..DEPENDENTS).map(|at| item(&format!("leaf{at}"), Some("hub")));
+    let difference = Difference {
+        set: std::iter::once(item("hub", None))
+            .chain(dependents)
+            .collect(),
+        ..Difference::default()
+    };
+    member.apply(CommandKind::ChangeStack(ChangeStack {
+        request: RequestId::default(),
+        namespace: "default".into(),
+        name: "large".into(),
+        change: Change::Create { difference },
+    }));
+    let stack = member
+        .machine
+        .stack_named("default", "large")
+        .expect("it was made");
+    let Some(Work::Make(hub)) = member.machine.ready_in(stack, 0).next() else {
+        panic!("the hub is ready");
+    };
+    let definition = member
+        .machine
+        .work(Work::Make(hub))
+        .expect("it is ready")
+        .definition;
+    let assigned = member.apply(CommandKind::Assign {
+        items: vec![AssignItem {
+            work: AssignWork::Make {
+                resource: hub,
+                definition,
+            },
+            engine,
+            not_after_ms: 1,
+            chunk: None,
+        }],
+    });
+    let Outcome::Assigned(answers) = assigned.outcome else {
+        panic!("an assign is answered item by item");
+    };
+    let given = answers[0].clone().expect("the hub may start");
+    let report = CommandKind::Report {
+        items: vec![ReportItem {
+            instance: given.instance,
+            token: given.token,
+            engine,
+            result: ActionResult::Done(Done {
+                physical_id: Some("hub-1".into()),
+                ..Done::default()
+            }),
+        }],
+    };
+    (member, stack, report)
+}
+
+#[test]
+fn a_very_large_cone_is_told_bit_by_bit_and_survives_a_restart_in_the_middle() {
+    let (mut member, stack, report) = hub_in_flight();
+    member.apply(report);
+    let mut advances = 0;
+    while member.machine.wants_advance() {
+        let view = member.machine.stack(stack).expect("it is there");
+        assert_eq!(
+            view.stops,
+            Some(StackStops::Queue),
+            "nothing starts until all know"
+        );
+        assert_eq!(member.machine.ready_in(stack, 0).count(), 0);
+        let mut restarted = member.restarted();
+        let counts = restarted.machine.stack(stack).expect("it is there").counts;
+        assert_eq!(counts, view.counts, "a restart in the middle counts alike");
+        let alike = restarted.apply(CommandKind::Advance);
+        assert_eq!(
+            member.apply(CommandKind::Advance),
+            alike,
+            "and goes on alike"
+        );
+        advances += 1;
+        assert!(advances < 10, "it comes to an end");
+    }
+    assert_eq!(advances, 2, "three entries tell all of them");
+    assert_eq!(member.machine.ready_in(stack, 0).count(), DEPENDENTS);
+}
+
+#[test]
+fn what_vanishes_while_its_cone_is_being_told_is_untold_again() {
+    use anneal_statemachine::command::{ObserveItem, Seen};
+    let (mut member, stack, report) = hub_in_flight();
+    member.apply(report);
+    let hub = member
+        .machine
+        .resource_named(stack, "hub")
+        .expect("it is there");
+    let current = member
+        .machine
+        .resource(hub)
+        .expect("it is there")
+        .current
+        .expect("it was made");
+    let item = ObserveItem {
+        instance: current.id,
+        last_change: current.row.last_change,
+        seen: Seen::Vanished,
+    };
+    member.apply(CommandKind::Observe { items: vec![item] });
+    assert!(
+        !member.machine.wants_advance(),
+        "nobody is left to be told anything"
+    );
+    let ready: Vec<Work> = member.machine.ready_in(stack, 0).collect();
+    assert_eq!(ready, [Work::Make(hub)], "only the hub is to be made again");
+    let counts = member.machine.stack(stack).expect("it is there").counts;
+    assert_eq!(counts.waiting, DEPENDENTS as u64);
+    let restarted = member.restarted();
+    assert_eq!(
+        restarted.machine.stack(stack).expect("it is there").counts,
+        counts
+    );
+}
