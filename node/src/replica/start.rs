@@ -1,4 +1,5 @@
-//! Bringing a replica to life from what is on disk, after making sure that nothing acknowledged is missing.
+//! Bringing a replica to life from what is on disk, after making sure that nothing acknowledged is
+//! missing.
 
 use std::{
     io,
