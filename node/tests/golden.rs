@@ -1,7 +1,7 @@
 //! The durable format, pinned: what was written once is read for ever.
 //!
-//! Each line of a file in `golden/` is a name and the bytes that a release has written. A line is
-//! never changed or removed; a new kind of command or row adds one.
+//! Each line of a file in `golden/` is a name and the bytes that a release has written. A line is never changed or removed; a new
+//! kind of command or row adds one.
 
 mod samples;
 

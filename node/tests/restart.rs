@@ -1,5 +1,5 @@
-//! A member is killed at any moment, finds its disk full, or its log damaged: nothing that it
-//! acknowledged is lost, or it says so and does not start.
+//! A member is killed at any moment, finds its disk full, or its log damaged: nothing that it acknowledged is lost, or
+//! it says so and does not start.
 
 mod cluster;
 
@@ -28,8 +28,8 @@ const ENGINES: u64 = 40;
 /// How often it is killed.
 const ROUNDS: u64 = 6;
 
-/// Not a test by itself: the process that the tests start, and that works until it is killed. It
-/// tells every command that is acknowledged.
+/// Not a test by itself: the process that the tests start, and that works until it is killed. It tells every command
+/// that is acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn member_process() {
     let Ok(directory) = std::env::var(DIRECTORY) else {
@@ -112,8 +112,7 @@ fn spawn(directory: &Path, limit_blocks: Option<u64>) -> Process {
     Process(child)
 }
 
-/// Every value that the process has acknowledged until it ended, or until enough of them came and
-/// it was killed.
+/// Every value that the process has acknowledged until it ended, or until enough of them came and it was killed.
 fn acknowledged(process: &mut Process, kill_after: Option<usize>) -> Vec<u64> {
     let lines = BufReader::new(process.0.stdout.take().unwrap()).lines();
     let mut values = Vec::new();

@@ -1,7 +1,7 @@
 //! Where rows are: which column family, under which key. Part of the durable format.
 //!
-//! A key is one byte for the kind of row, then its parts, numbers as eight bytes, most significant
-//! first, and text last, so that keys sort by their parts and every part can be read back.
+//! A key is one byte for the kind of row, then its parts, numbers as eight bytes, most significant first, and
+//! text last, so that keys sort by their parts and every part can be read back.
 
 use anneal_statemachine::{
     digest::Digest,

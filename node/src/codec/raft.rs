@@ -150,8 +150,7 @@ pub fn read_stored_membership(
     ))
 }
 
-/// What the log store keeps under an entry's index: a CRC-32C of the index and the entry, then the
-/// entry.
+/// What the log store keeps under an entry's index: a CRC-32C of the index and the entry, then the entry.
 pub fn record(value: &Entry) -> Bytes {
     let message = entry(value);
     let mut bytes = BytesMut::with_capacity(CRC_BYTES + message.encoded_len());

@@ -113,6 +113,7 @@ impl Link {
             .await
             .map_err(|_| Broken::Ended)?;
         let Some(member) = known else { return Ok(()) };
+        tracing::debug!(leader = member, "linking to the leader");
         leader.mark_unchanged();
         let me = self.registration(member).await?;
         let (outbound, receiver) = mpsc::channel(MAX_OUTBOUND_MESSAGES);
@@ -148,6 +149,7 @@ impl Link {
             offers: profile.offers.clone(),
             labels: profile.labels.iter().map(label).collect(),
         };
+        tracing::debug!("registering");
         let me = self.leaders.register(leader, request).await?;
         tracing::info!(engine = %me, "registered");
         self.engine.registered(me);

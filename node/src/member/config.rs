@@ -118,8 +118,8 @@ pub(super) fn check_exposure(config: &Config) -> Result<(), MemberError> {
     }
 }
 
-/// Which machine this is: as configured, else its machine id, else its name. Never by chance:
-/// host-bound instances are found again by it.
+/// Which machine this is: as configured, else its machine id, else its name. Never by chance: host-bound instances
+/// are found again by it.
 pub(super) fn host_id(config: &Config) -> String {
     let configured = config.host_id.clone();
     let machine = || fs::read_to_string("/etc/machine-id").ok();

@@ -1,5 +1,4 @@
-//! One connection to a member, which can be cut: streams that never end would keep it open after
-//! the member's end.
+//! One connection to a member, which can be cut: streams that never end would keep it open after the member's end.
 //!
 //! Knows nothing of what is said on it.
 
@@ -23,8 +22,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// A connection until this token is cancelled. Small messages wait for nothing: a round of Raft
-    /// would take 40 ms more.
+    /// A connection until this token is cancelled. Small messages wait for nothing: a round of Raft would take 40 ms
+    /// more.
     pub(super) fn new(stream: TcpStream, cut: CancellationToken) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let cut = Box::pin(cut.cancelled_owned());

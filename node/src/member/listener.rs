@@ -42,8 +42,8 @@ impl Listener {
         }))
     }
 
-    /// Serves peers, health, reflection and what parts have added, until the member stops and the
-    /// last call has ended, or is cut by the token.
+    /// Serves peers, health, reflection and what parts have added, until the member stops and the last call has
+    /// ended, or is cut by the token.
     pub(super) fn serve(
         self,
         context: &Context,

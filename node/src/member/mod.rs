@@ -1,5 +1,4 @@
-//! A whole member, put together: data directory, identity, replica, listener, and the parts that
-//! work on them.
+//! A whole member, put together: data directory, identity, replica, listener, and the parts that work on them.
 //!
 //! It knows the order in which things start and stop, and nothing of what they do.
 
@@ -90,7 +89,7 @@ pub enum MemberError {
     Part(String),
 }
 
-/// A running member. Dropped without [`Member::shutdown`], it goes on until its runtime ends.
+/// A running member. Dropped without [`Member::shutdown`], it ends as if it had crashed, but for the listener.
 pub struct Member {
     context: Context,
     parts: Vec<Arc<dyn Part>>,
@@ -101,8 +100,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// Starts a member from its data directory: as the first of a new cluster, as one that asks to
-    /// be let in, or as the one that the directory belongs to.
+    /// Starts a member from its data directory: as the first of a new cluster, as one that asks to be let in, or as the
+    /// one that the directory belongs to.
     pub async fn start(config: Config, providers: Registry) -> Result<Self, MemberError> {
         let tls = config::read_tls(&config)?;
         config::check_exposure(&config)?;
@@ -172,8 +171,7 @@ impl Member {
         &self.context
     }
 
-    /// Waits until it can go on no more, and says why. The process has to end then: its log, rows
-    /// or state machine have failed.
+    /// Waits until it can go on no more, and says why. The process has to end then: its log, rows or state machine have failed.
     pub async fn failed(&self) -> String {
         match self.context.replica.stopped().await {
             Some(why) => why,
@@ -181,8 +179,7 @@ impl Member {
         }
     }
 
-    /// Ends it in order: leadership moves away, nothing new starts, what runs ends within the
-    /// configured time.
+    /// Ends it in order: leadership moves away, nothing new starts, what runs ends within the configured time.
     pub async fn shutdown(self) -> io::Result<()> {
         self.context.draining.send_replace(true);
         self.parts.iter().for_each(|part| part.drain());

@@ -1,5 +1,4 @@
-//! What a member is made of beside its replica: each part is started here, and adds its services to
-//! the port.
+//! What a member is made of beside its replica: each part is started here, and adds its services to the port.
 //!
 //! Knows that parts exist and in which order, and nothing of what they do.
 

@@ -12,8 +12,8 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// One member is asked for no longer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// So many looks in a row that find the member in no membership, and nothing new in its log, say
-/// that it was removed: one that joins sees memberships from before its time.
+/// So many looks in a row that find the member in no membership, and nothing new in its log, say that it was removed: one
+/// that joins sees memberships from before its time.
 const LOOKS: u32 = 25;
 
 /// Ends once the membership is right, the member was removed, or it stops.

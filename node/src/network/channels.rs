@@ -1,5 +1,4 @@
-//! Connections to other members, by address and purpose; made when first used, and made again when
-//! broken.
+//! Connections to other members, by address and purpose; made when first used, and made again when broken.
 //!
 //! Knows nothing of what is sent.
 

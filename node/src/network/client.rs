@@ -1,7 +1,7 @@
 //! The client that Raft sends with: one connection per member and purpose.
 //!
-//! A member that cannot be reached, or is not the one meant, is unreachable: Raft then waits longer
-//! between attempts. Knows nothing of what is in entries.
+//! A member that cannot be reached, or is not the one meant, is unreachable: Raft then waits longer between
+//! attempts. Knows nothing of what is in entries.
 
 use std::{future::Future, time::Duration};
 
@@ -29,12 +29,11 @@ use crate::{
     storage::checkpoint::CheckpointData,
 };
 
-/// A stream to a member that does not answer its opening is given up after this, or Raft's own
-/// limit if that is longer: long enough for a member that waits for a CPU.
+/// A stream to a member that does not answer its opening is given up after this, or Raft's own limit if that
+/// is longer: long enough for a member that waits for a CPU.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
-/// A stream for entries that cannot be opened is reported no sooner than this, doubled for each
-/// time before, since Raft tries again at once: its own back-off begins with the first request of a
-/// stream that is open.
+/// A stream for entries that cannot be opened is reported no sooner than this, doubled for each time before, since Raft
+/// tries again at once: its own back-off begins with the first request of a stream that is open.
 const REOPEN_DELAY: Duration = Duration::from_millis(50);
 /// But it doubles no more often: to 0.8 s, so that a member that is back is not kept waiting.
 const REOPEN_DOUBLINGS: u32 = 4;

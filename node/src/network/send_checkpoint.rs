@@ -20,8 +20,8 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Pieces read ahead of the network.
 const PIECES_AHEAD: usize = 8;
 
-/// The parts, read as they are taken. If a file cannot be read, the stream ends early, which the
-/// receiver notices; the reason is logged here.
+/// The parts, read as they are taken. If a file cannot be read, the stream ends early, which the receiver
+/// notices; the reason is logged here.
 pub(super) fn parts(vote: &Vote, checkpoint: Arc<Checkpoint>) -> ReceiverStream<SnapshotPart> {
     let (sender, parts) = mpsc::channel(PIECES_AHEAD);
     let vote = codec::raft::vote(vote);

@@ -1,5 +1,5 @@
-//! Operating errors of a replica: what can be tried again, elsewhere or later. Rejections by the
-//! state machine are not among them: those are outcomes.
+//! Operating errors of a replica: what can be tried again, elsewhere or later. Rejections by the state machine are not
+//! among them: those are outcomes.
 
 use tonic::Status;
 

@@ -28,8 +28,8 @@ pub struct Leadership {
 }
 
 impl Leadership {
-    /// State time now: the last stamp in the log when this leadership began, and what has passed
-    /// since by a clock that never jumps. Milliseconds.
+    /// State time now: the last stamp in the log when this leadership began, and what has passed since by a clock
+    /// that never jumps. Milliseconds.
     pub fn state_ms(&self) -> u64 {
         let passed = self.since.elapsed().as_millis();
         self.base_ms + u64::try_from(passed).expect("no program runs that long")

@@ -1,7 +1,7 @@
 //! The membership: who is in it, and changes of it, made by the leader one at a time.
 //!
-//! Before a voter goes, the leader makes sure that the rest still is a quorum, and that it is not
-//! itself the one that goes. Knows nothing of engines.
+//! Before a voter goes, the leader makes sure that the rest still is a quorum, and that it is not itself the
+//! one that goes. Knows nothing of engines.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,8 +26,8 @@ use crate::network::{Addressee, Purpose};
 
 /// A listing does not wait longer for one member.
 const PROGRESS_TIMEOUT: Duration = Duration::from_millis(500);
-/// Another change of the membership, or a new leader's first entry, is through after this, or
-/// something is wrong.
+/// Another change of the membership, or a new leader's first entry, is through after this, or something is
+/// wrong.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two attempts within that time.
 const CHANGE_RETRY: Duration = Duration::from_millis(50);
@@ -258,8 +258,7 @@ impl Replica {
         }
     }
 
-    /// Makes a voter a learner, which it stays. If it is the leader, leadership moves first, and
-    /// the error says where to.
+    /// Makes a voter a learner, which it stays. If it is the leader, leadership moves first, and the error says where to.
     pub async fn demote(&self, member_id: u64) -> Result<(), MembershipError> {
         let _one = self.inner.membership.lock().await;
         let node = self.node_of(member_id)?;
@@ -303,8 +302,7 @@ impl Replica {
         }
     }
 
-    /// Makes another voter the leader: this one, or (`None`) the one that has most of the log.
-    /// Returns once it leads.
+    /// Makes another voter the leader: this one, or (`None`) the one that has most of the log. Returns once it leads.
     pub async fn transfer_leader(&self, to: Option<u64>) -> Result<LeaderHint, MembershipError> {
         let metrics = self.metrics();
         if !metrics.state.is_leader() {
@@ -466,8 +464,8 @@ fn is_voter(metrics: &Metrics, member_id: u64) -> bool {
         .any(|id| id == member_id)
 }
 
-/// A leader's chores, until Raft stops: finishes a change of the membership that an earlier leader
-/// left half-way, and makes voters of learners that are to be.
+/// A leader's chores, until Raft stops: finishes a change of the membership that an earlier leader left half-way, and
+/// makes voters of learners that are to be.
 pub(super) async fn run(replica: Replica) {
     let mut view = replica.leadership();
     loop {

@@ -1,8 +1,7 @@
 //! One member's replica of the state, and the way to change it through the log.
 //!
-//! [`Replica`] is what the rest of a member works with: it proposes commands, reads memory and
-//! rows, follows changes and leadership, and changes the membership. Knows nothing of stacks,
-//! engines or clients.
+//! [`Replica`] is what the rest of a member works with: it proposes commands, reads memory and rows, follows
+//! changes and leadership, and changes the membership. Knows nothing of stacks, engines or clients.
 
 mod errors;
 mod leadership;
@@ -112,8 +111,7 @@ impl Replica {
         self.inner.shared.applied()
     }
 
-    /// What each group of applied entries changed. Who falls behind is told so, and has to look at
-    /// everything.
+    /// What each group of applied entries changed. Who falls behind is told so, and has to look at everything.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Changes>> {
         self.inner.shared.changes()
     }

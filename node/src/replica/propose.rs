@@ -1,5 +1,4 @@
-//! Proposals: a command is stamped, encoded once, and bound to the leadership under which it is
-//! proposed.
+//! Proposals: a command is stamped, encoded once, and bound to the leadership under which it is proposed.
 //!
 //! Knows nothing of what commands ask for.
 
@@ -22,8 +21,8 @@ use super::{
 };
 use crate::codec;
 
-/// A leader that has just been elected, or whose followers are slow, hears from its quorum again
-/// within this; or else it has lost it.
+/// A leader that has just been elected, or whose followers are slow, hears from its quorum again within this; or
+/// else it has lost it.
 const QUORUM_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two attempts within that time.
 const QUORUM_RETRY: Duration = Duration::from_millis(10);
@@ -104,8 +103,8 @@ impl Replica {
         }
     }
 
-    /// Hands a command to Raft under this leadership, without waiting for the outcome: proposals
-    /// submitted one after the other are decided in that order.
+    /// Hands a command to Raft under this leadership, without waiting for the outcome: proposals submitted one after
+    /// the other are decided in that order.
     pub async fn submit(
         &self,
         leadership: &Leadership,

@@ -16,8 +16,8 @@ use super::{LeadershipView, ReadError, Replica, propose::leader_hint};
 use crate::network::{Addressee, Purpose};
 
 impl Replica {
-    /// Waits until this member has applied everything that was decided before the call; returns the
-    /// index. The caller's deadline bounds the wait.
+    /// Waits until this member has applied everything that was decided before the call; returns the index.
+    /// The caller's deadline bounds the wait.
     pub async fn linearize(&self) -> Result<u64, ReadError> {
         let view = self.leadership().borrow().clone();
         let index = match view {
@@ -71,16 +71,15 @@ impl Replica {
         }
     }
 
-    /// As leader: makes sure, by a quorum, that this member leads; returns a moment at which it
-    /// did, after the call.
+    /// As leader: makes sure, by a quorum, that this member leads; returns a moment at which it did, after
+    /// the call.
     pub async fn confirm_leadership(&self) -> Result<Instant, ReadError> {
         let began = Instant::now();
         self.read_index().await?;
         Ok(began)
     }
 
-    /// As leader: when a call to which a quorum answered was last sent. A lone voter is its own
-    /// quorum: now.
+    /// As leader: when a call to which a quorum answered was last sent. A lone voter is its own quorum: now.
     pub fn quorum_acknowledged(&self) -> Option<Instant> {
         let metrics = self.raft().metrics();
         let metrics = metrics.borrow_watched();

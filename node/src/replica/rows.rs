@@ -1,8 +1,7 @@
 //! Typed reads of the rows on disk: single rows, and ranges of them.
 //!
-//! Reads of the newest rows may see more than what memory was read as; [`Rows`] that are pinned,
-//! and those given by [`super::Replica::read_then`], see one moment. Knows nothing of how rows come
-//! to be.
+//! Reads of the newest rows may see more than what memory was read as; [`Rows`] that are pinned, and those
+//! given by [`super::Replica::read_then`], see one moment. Knows nothing of how rows come to be.
 
 use std::{io, sync::Arc};
 
@@ -20,8 +19,8 @@ use crate::{
     storage::{io_error, state::StateStore},
 };
 
-/// The rows of one replica, as of whenever they are read. An installed checkpoint replaces the rows
-/// of a replica, not those of a reader: take one for each piece of work.
+/// The rows of one replica, as of whenever they are read. An installed checkpoint replaces the rows of a replica,
+/// not those of a reader: take one for each piece of work.
 #[derive(Clone)]
 pub struct RowReader {
     store: Arc<StateStore>,
@@ -176,8 +175,8 @@ impl Rows<'_> {
         Ok(past)
     }
 
-    /// Up to `limit` events of a stack (`None`: of the cluster) after a place (log index, place in
-    /// the entry), in order.
+    /// Up to `limit` events of a stack (`None`: of the cluster) after a place (log index, place in the entry), in
+    /// order.
     pub fn events(
         &self,
         stack: Option<StackId>,

@@ -1,5 +1,4 @@
-//! Bringing a replica to life from what is on disk, after making sure that nothing acknowledged is
-//! missing.
+//! Bringing a replica to life from what is on disk, after making sure that nothing acknowledged is missing.
 
 use std::{
     io,

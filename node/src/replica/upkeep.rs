@@ -1,7 +1,7 @@
 //! When checkpoints are made and how much log is kept, by bytes and by count.
 //!
-//! Entries differ a thousandfold in size, so that a count alone bounds nothing. The log is purged
-//! only up to what a durable checkpoint contains.
+//! Entries differ a thousandfold in size, so that a count alone bounds nothing. The log is purged only up
+//! to what a durable checkpoint contains.
 
 use std::time::Duration;
 

@@ -93,8 +93,7 @@ impl Drop for Staging {
 }
 
 impl Checkpoints {
-    /// Opens the checkpoints under this directory: the newest is kept, what is unfinished or older
-    /// removed.
+    /// Opens the checkpoints under this directory: the newest is kept, what is unfinished or older removed.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         let mut newest: Option<Checkpoint> = None;

@@ -21,8 +21,8 @@ pub(crate) fn flush_files(directory: &Path) -> io::Result<()> {
     flush_directory(directory)
 }
 
-/// Copies a database that nobody writes to. Table files never change, and are shared; all others
-/// may be written to, and are not.
+/// Copies a database that nobody writes to. Table files never change, and are shared; all others may be written
+/// to, and are not.
 pub(crate) fn copy_database(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {

@@ -12,8 +12,7 @@ use std::{io, ops::Deref};
 
 use tokio::sync::watch;
 
-/// A database that tells when it is closed: not when its last holder lets go, but when it has let
-/// go of its files.
+/// A database that tells when it is closed: not when its last holder lets go, but when it has let go of its files.
 pub(crate) struct Database {
     // Dropped in this order.
     db: rocksdb::DB,

@@ -28,8 +28,8 @@ use crate::{
     replica::types::{LogId, StoredMembership},
 };
 
-/// Bytes of rows in memory before they are flushed: what a restart replays at most, and the larger
-/// part of what storage adds to resident memory.
+/// Bytes of rows in memory before they are flushed: what a restart replays at most, and the larger part of
+/// what storage adds to resident memory.
 const MEMTABLE_BYTES: usize = 48 << 20;
 /// Bytes of row blocks kept for reading.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
@@ -81,11 +81,9 @@ impl Position {
     }
 }
 
-/// One life of the state on disk, from an empty start or an installed checkpoint to the next
-/// install.
+/// One life of the state on disk, from an empty start or an installed checkpoint to the next install.
 ///
-/// It stays readable for whoever holds it; a superseded one removes its files when the last holder
-/// is gone.
+/// It stays readable for whoever holds it; a superseded one removes its files when the last holder is gone.
 pub struct StateStore {
     db: Option<Database>,
     path: PathBuf,
@@ -112,8 +110,8 @@ impl StateStore {
         Self::open_at(generation_path(root, newest.unwrap_or(1)), families)
     }
 
-    /// Makes the content of a checkpoint the state under this directory. The state before it
-    /// remains readable by whoever holds it.
+    /// Makes the content of a checkpoint the state under this directory. The state before it remains readable
+    /// by whoever holds it.
     pub fn install(
         root: &Path,
         checkpoint: &Path,

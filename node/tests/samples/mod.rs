@@ -1,5 +1,4 @@
-//! One sample of everything durable. Every field has a value that is not its default, so that one
-//! which is lost is missed.
+//! One sample of everything durable. Every field has a value that is not its default, so that one which is lost is missed.
 
 pub(crate) mod commands;
 pub(crate) mod entries;

@@ -75,8 +75,8 @@ impl Shared {
 }
 
 impl LogStore {
-    /// Opens the log in this directory, made if it is not there, holding up to `cache_bytes` of the
-    /// newest entries in memory.
+    /// Opens the log in this directory, made if it is not there, holding up to `cache_bytes` of the newest
+    /// entries in memory.
     ///
     /// # Errors
     /// `InvalidData` if anything but the unfinished end of the last write is damaged.
@@ -142,8 +142,8 @@ impl LogStore {
         self.shared.lock().size.oldest_within(bytes)
     }
 
-    /// Entries from `start` up to, not including, `end`, as long as they hold no more than
-    /// `max_bytes` (and one in any case); those that were purged are left out.
+    /// Entries from `start` up to, not including, `end`, as long as they hold no more than `max_bytes` (and one
+    /// in any case); those that were purged are left out.
     fn read(&self, start: u64, end: u64, max_bytes: usize) -> io::Result<Vec<Entry>> {
         let (cached_from, cached, start) = {
             let state = self.shared.lock();

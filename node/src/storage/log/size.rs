@@ -1,5 +1,4 @@
-//! How many bytes of log there are, and from which index on: so that it is kept by bytes as well as
-//! by count.
+//! How many bytes of log there are, and from which index on: so that it is kept by bytes as well as by count.
 //!
 //! A mark is set every [`MARK_BYTES`]; what lies between two marks is not told apart.
 

@@ -1,9 +1,8 @@
-//! How far the log was acknowledged, beside the log: so that a log that ends earlier is known to be
-//! damaged.
+//! How far the log was acknowledged, beside the log: so that a log that ends earlier is known to be damaged.
 //!
-//! RocksDB drops an unfinished write at the end of its own log, and cannot tell it from a finished
-//! one that was cut off later. This file can: it is written after each flush, before anybody is
-//! told. It is flushed only when it is lowered, since it may claim too little, and never too much.
+//! RocksDB drops an unfinished write at the end of its own log, and cannot tell it from a finished one that was cut
+//! off later. This file can: it is written after each flush, before anybody is told. It is
+//! flushed only when it is lowered, since it may claim too little, and never too much.
 
 use std::{
     fs::{File, OpenOptions},

@@ -1,9 +1,8 @@
-//! The one thread that writes the log: everything that waits is written as one batch and flushed
-//! once.
+//! The one thread that writes the log: everything that waits is written as one batch and flushed once.
 //!
-//! Order is kept: what is asked for later never reaches the disk before what was asked for earlier,
-//! votes and entries alike. After a failed write nothing is written any more, since the log on disk
-//! could have a hole. Knows nothing of Raft but the order it demands.
+//! Order is kept: what is asked for later never reaches the disk before what was asked for earlier, votes
+//! and entries alike. After a failed write nothing is written any more, since the log on disk could have
+//! a hole. Knows nothing of Raft but the order it demands.
 
 use std::{
     io,
@@ -26,8 +25,7 @@ use crate::{
     storage::{Database, io_error},
 };
 
-/// Bytes of one group: a flush of 1 MiB costs little more than one of 4 KiB; a larger one delays
-/// the first in it.
+/// Bytes of one group: a flush of 1 MiB costs little more than one of 4 KiB; a larger one delays the first in it.
 const GROUP_BYTES: usize = 4 << 20;
 /// Writes of one group, for the same reason.
 const GROUP_WRITES: usize = 4096;

@@ -8,6 +8,11 @@ use crate::rules::failure::Count;
 use crate::rules::settle::desired_fingerprint;
 use crate::turn::Turn;
 
+/// A call that was ended without a verdict, by its engine or with its engine's lease, has no effect that begins later
+/// than this, however long it might have taken: what was on its way dies out. What a provider's world delays
+/// beyond it, its schema declares as lag. Milliseconds.
+const CALL_DIES_MS: u64 = 2_500;
+
 impl Turn<'_> {
     pub(super) fn failed(&mut self, id: InstanceId, assignment: &AssignmentRow, failure: Failure) {
         if !failure.before_effect && !failure.left_something {
@@ -141,6 +146,7 @@ impl Turn<'_> {
 
     /// An action on the instance was lost, or ended without a verdict.
     pub(crate) fn becomes_unknown(&mut self, id: InstanceId, lost: bool) {
+        let over_ms = self.stamp.state_ms.saturating_add(CALL_DIES_MS);
         self.edit(id, |row| {
             let action = row.assignment.as_ref().map(|assignment| assignment.action);
             match &mut row.assignment {
@@ -166,6 +172,7 @@ impl Turn<'_> {
             if let Some(effect) = &mut row.effect {
                 effect.in_doubt = true;
                 effect.seen_absent = false;
+                effect.not_after_ms = effect.not_after_ms.min(over_ms);
             }
         });
         if self.state.instance(id).row.is_absent() {
