@@ -107,6 +107,7 @@ impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
         bar.set_style(style());
+        bar.set_length(1);
         bar.enable_steady_tick(TICK);
         Self {
             bar,
@@ -131,7 +132,8 @@ impl Bar {
     }
 
     fn draw(&self) {
-        self.bar.set_length(self.counts.total);
+        // A bar without a length is drawn full, and nothing is done yet.
+        self.bar.set_length(self.counts.total.max(1));
         self.bar.set_position(self.counts.settled);
         self.bar.set_message(format!(
             "{}{}",
@@ -142,7 +144,7 @@ impl Bar {
 }
 
 /// The message has further lines: what runs now.
-const STYLE: &str = "{elapsed_precise} {bar:30} {msg}";
+const STYLE: &str = "{elapsed_precise} [{bar:30}] {msg}";
 
 fn style() -> ProgressStyle {
     ProgressStyle::with_template(STYLE)
