@@ -584,6 +584,10 @@ impl<'a> Reference<'a> {
         let failed = |o: &Option<Obstacle>| matches!(o, Some(Obstacle::Failed));
         if work.iter().any(|(obstacle, _)| failed(obstacle))
             || work[0].0 == Some(Obstacle::HostsDiffer)
+            || current.is_some_and(|id| {
+                self.trouble(Subject::Instance(id))
+                    .is_some_and(|t| t.failed)
+            })
         {
             return Some(Phase::Failed);
         }

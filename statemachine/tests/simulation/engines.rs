@@ -36,6 +36,8 @@ pub struct Faults {
     pub stale: u64,
     /// A permanent error among the errors.
     pub permanent: u64,
+    /// A call that nobody waits for outlives its time.
+    pub overrun: u64,
     /// A report is kept back, doubled or reordered.
     pub post: u64,
 }
@@ -308,6 +310,7 @@ impl Engine {
             physical,
             content: content.clone(),
             built_on: assignment.requires_after.iter().map(|id| id.0).collect(),
+            by: self.name.map_or((0, 0), |me| (me.member, me.incarnation)),
             in_time: true,
         };
         Some((call, inputs, content.filter(|_| knows_aim)))

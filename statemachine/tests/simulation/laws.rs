@@ -94,6 +94,9 @@ fn references_exist(rows: &Rows, now: &Reference) -> Result<(), Broken> {
                 return broken(LAW, format!("i{id} requires i{below}, which is not there"));
             }
         }
+        if row.observed == Observed::Absent && row.physical_id.is_some() {
+            return broken("nothing has no id", format!("i{id} is absent: {row:?}"));
+        }
         if row.seen_present && row.observed == Observed::Absent {
             return broken(
                 "gone is forgotten",

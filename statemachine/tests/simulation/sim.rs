@@ -5,8 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use anneal_statemachine::command::{Command, CommandKind, ObserveItem, ReportItem, Stamp};
-use anneal_statemachine::id::StackId;
+use anneal_statemachine::command::{
+    ActionResult, Command, CommandKind, ObserveItem, ReportItem, Stamp,
+};
+use anneal_statemachine::id::{EngineRef, InstanceId, StackId, Token};
 use anneal_statemachine::outcome::{Applied, Outcome};
 use anneal_statemachine::row::{RowKey, RowValue};
 
@@ -20,7 +22,7 @@ use super::laws::{
     Broken, Memory, broken, check_declared, check_entry, check_flights, check_state,
 };
 use super::users::{Meant, Users};
-use super::world::{Call, World};
+use super::world::{Answer, Call, Verb, World};
 use crate::reference::{Reference, Rows, write};
 
 /// One history under way.
@@ -358,9 +360,19 @@ impl Sim {
         let call = self
             .landing
             .remove(dice.below(self.landing.len() as u64) as usize);
+        let mut call = call;
         if self.now_ms > call.not_after_ms {
-            return;
+            // Only a create leaves something that a late word can still make known.
+            let powers = &self.world.kinds[call.kind];
+            let possible = call.verb == Verb::Create && !powers.fences && !powers.names;
+            if !possible || !dice.percent(self.faults.overrun) {
+                return;
+            }
+            self.coverage.note("a call outlives its time");
+            self.world.overrun(call.instance);
+            call.not_after_ms = self.now_ms;
         }
+        let told = call.not_after_ms == self.now_ms || dice.percent(60);
         let answer = self.world.perform(&call, self.now_ms);
         self.coverage.note("a late effect lands");
         self.say(|| {
@@ -369,5 +381,18 @@ impl Sim {
                 call.verb, call.instance
             )
         });
+        if let (Answer::Present(id, _), Verb::Create, true) = (&answer, call.verb, told) {
+            self.letters.push(ReportItem {
+                instance: InstanceId(call.instance),
+                token: Token(call.token),
+                engine: EngineRef {
+                    member: call.by.0,
+                    incarnation: call.by.1,
+                },
+                result: ActionResult::LatePhysicalId {
+                    physical_id: id.as_str().into(),
+                },
+            });
+        }
     }
 }

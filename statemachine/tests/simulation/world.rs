@@ -93,6 +93,8 @@ pub struct Call {
     pub content: Option<Content>,
     /// What the caller says that it stands on.
     pub built_on: BTreeSet<u64>,
+    /// Who calls: member and incarnation.
+    pub by: (u64, u64),
     /// The caller still held the assignment when it had its effect; late effects do not move `built_on`.
     pub in_time: bool,
 }
@@ -129,6 +131,8 @@ pub struct World {
     answered: BTreeMap<(usize, String), (String, Content)>,
     /// Instances whose object a person removed or whose host went: a second creation is no wrong.
     bereaved: BTreeSet<u64>,
+    /// Instances of calls that outlived their time: a second creation is not the state machine's wrong.
+    overrun: BTreeSet<u64>,
     /// Instances whose deletion out of order is agreed: `delete_first`.
     pub may_go_first: BTreeSet<u64>,
     /// What has been seen to go wrong.
@@ -212,7 +216,8 @@ impl World {
         content: Content,
         now_ms: u64,
     ) -> Answer {
-        if self.objects.values().any(|o| o.tag == call.instance) {
+        let twice = self.objects.values().any(|o| o.tag == call.instance);
+        if twice && !self.overrun.contains(&call.instance) {
             self.accuse(format!(
                 "i{} was made twice: {physical} beside its first object",
                 call.instance
@@ -384,6 +389,11 @@ impl World {
     /// An instance that never leaves an object (derived ids): others may stand on it.
     pub fn excuse(&mut self, instance: u64) {
         self.bereaved.insert(instance);
+    }
+
+    /// A call outlives its time, which this provider does not keep: it may make a second object.
+    pub fn overrun(&mut self, instance: u64) {
+        self.overrun.insert(instance);
     }
 
     /// An instance is no longer known: nothing it left behind stands in the way of a deletion.

@@ -92,8 +92,8 @@ impl Turn<'_> {
         self.tell_instance(id, EventKind::Unknown, text);
         self.edit(id, |row| {
             row.assignment = None;
+            // It was answered for, not seen: a look that finds nothing may still be too early.
             row.observed = Observed::Unknown;
-            row.seen_present = true;
             row.lost_once = true;
             if let Some(effect) = &mut row.effect {
                 effect.in_doubt = true;

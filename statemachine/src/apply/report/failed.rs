@@ -176,6 +176,8 @@ impl Turn<'_> {
             }
         });
         if self.state.instance(id).row.is_absent() {
+            // An id that a broken-off call told of is of nothing.
+            self.set_physical_id(id, None);
             self.set_requires(id, Box::default());
         }
         self.learn_aim(id);
