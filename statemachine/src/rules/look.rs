@@ -33,6 +33,10 @@ pub(crate) fn look_standing(state: &State, id: InstanceId) -> Standing {
     if creatable(state, id) && !making_failed {
         return Standing::Nothing;
     }
+    if let Some(trouble) = instance.trouble.as_ref().filter(|trouble| trouble.failed) {
+        let attempts = trouble.attempts;
+        return Standing::Waits(WaitReason::Failed { attempts });
+    }
     let first = row
         .requires
         .iter()
@@ -47,9 +51,6 @@ pub(crate) fn look_standing(state: &State, id: InstanceId) -> Standing {
     }
     if let Some(trouble) = &instance.trouble {
         let attempts = trouble.attempts;
-        if trouble.failed {
-            return Standing::Waits(WaitReason::Failed { attempts });
-        }
         let not_before_ms = trouble.not_before_ms;
         if !matches!(standing, Standing::Later(_, until_ms, _) if until_ms >= not_before_ms) {
             let reason = WaitReason::BackingOff {

@@ -176,7 +176,7 @@ impl<'a> Reference<'a> {
         };
         let mut settled = self.wanted(resource);
         for below in &row.requires {
-            settled &= self.work_out_settled(*below, path);
+            settled &= self.work_out_settled(*below, path) && self.is_told(*below, resource);
         }
         path.pop();
         settled = settled
@@ -195,6 +195,19 @@ impl<'a> Reference<'a> {
             };
         self.settled.insert(resource, settled);
         settled
+    }
+
+    /// Whether a resource knows by now that what it requires is settled: the rest of a large cone waits.
+    fn is_told(&self, below: ResourceId, resource: ResourceId) -> bool {
+        let mut tellings = self.stacks.values().flat_map(|stack| &stack.telling);
+        tellings
+            .find(|telling| telling.resource == below)
+            .is_none_or(|telling| resource <= telling.through)
+    }
+
+    /// What it requires is settled, and it knows.
+    pub fn stands_firm_on(&self, resource: ResourceId, below: ResourceId) -> bool {
+        self.settled.get(&below) == Some(&true) && self.is_told(below, resource)
     }
 
     /// A definition is desired.
@@ -290,7 +303,7 @@ impl<'a> Reference<'a> {
     pub fn stack_obstacle(&self, stack: &StackRow) -> Option<Obstacle> {
         let word = if stack.paused {
             "paused"
-        } else if !stack.queue.is_empty() {
+        } else if takes_in(stack) {
             "queue"
         } else {
             match stack.stop {
@@ -329,7 +342,7 @@ impl<'a> Reference<'a> {
         let unsettled = row
             .requires
             .iter()
-            .filter(|below| !self.settled.get(below).copied().unwrap_or(false));
+            .filter(|below| !self.stands_firm_on(resource, **below));
         let unsettled = unsettled.count();
         if unsettled > 0 {
             return Some(Obstacle::Requires(unsettled));
@@ -399,7 +412,7 @@ impl<'a> Reference<'a> {
             && !self.unwanted(instance)
             && below
                 .iter()
-                .all(|below| self.settled.get(below) == Some(&true))
+                .all(|below| self.stands_firm_on(row.resource, *below))
             && definition == Some(effect.definition)
             && effect.aim.is_some()
             && effect.aim == self.desired_fingerprint(row.resource)
@@ -444,6 +457,10 @@ impl<'a> Reference<'a> {
         let making = self.trouble(Subject::Resource(row.resource));
         if self.again_under_key(instance) && !making.is_some_and(|trouble| trouble.failed) {
             return Some(Obstacle::NoNeed);
+        }
+        let looking = self.trouble(Subject::Instance(instance));
+        if looking.is_some_and(|trouble| trouble.failed) {
+            return Some(Obstacle::Failed);
         }
         if let Some(below) = row
             .requires
@@ -584,10 +601,6 @@ impl<'a> Reference<'a> {
         let failed = |o: &Option<Obstacle>| matches!(o, Some(Obstacle::Failed));
         if work.iter().any(|(obstacle, _)| failed(obstacle))
             || work[0].0 == Some(Obstacle::HostsDiffer)
-            || current.is_some_and(|id| {
-                self.trouble(Subject::Instance(id))
-                    .is_some_and(|t| t.failed)
-            })
         {
             return Some(Phase::Failed);
         }
@@ -598,6 +611,11 @@ impl<'a> Reference<'a> {
     pub fn retained(&self, resource: ResourceId) -> bool {
         self.policy(resource).deletion == DeletionPolicy::Retain
     }
+}
+
+/// A change, or the rest of a large cone, is still being taken in.
+pub fn takes_in(stack: &StackRow) -> bool {
+    !stack.queue.is_empty() || !stack.telling.is_empty()
 }
 
 /// The ids as a set.
@@ -764,7 +782,7 @@ impl Reference<'_> {
     /// Everything desired is settled, and nothing unwanted is left.
     pub fn is_converged(&self, stack: StackId) -> bool {
         let row = self.stacks[&stack];
-        row.queue.is_empty()
+        !takes_in(row)
             && !row.deleting
             && self
                 .resources_of(stack)

@@ -81,7 +81,7 @@ impl Sim {
                 .reference()
                 .stacks
                 .values()
-                .any(|row| !row.queue.is_empty());
+                .any(|row| crate::reference::takes_in(row));
             if !moved && !queued && !self.pass_to_next_moment() {
                 return Ok(());
             }

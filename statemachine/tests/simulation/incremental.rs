@@ -67,7 +67,7 @@ fn phases(machine: &StateMachine, now: &Reference) -> Result<(), Broken> {
         let unsettled = row
             .requires
             .iter()
-            .filter(|below| !now.settled[below])
+            .filter(|below| !now.stands_firm_on(*id, **below))
             .count();
         if view.unsettled as usize != unsettled {
             let text = format!(

@@ -11,7 +11,7 @@ use anneal_statemachine::row::{
     Action, DesiredRow, InstanceRow, LeaseState, Observed, Role, RowKey, RowValue,
 };
 
-use crate::reference::{Obstacle, Reference, Rows};
+use crate::reference::{Obstacle, Reference, Rows, takes_in};
 
 /// A law that was broken.
 #[derive(Clone, Debug)]
@@ -260,7 +260,7 @@ fn nothing_left_to_move(now: &Reference) -> Result<(), Broken> {
         let free = now
             .stacks
             .get(&row.stack)
-            .is_some_and(|stack| stack.queue.is_empty());
+            .is_some_and(|stack| !takes_in(stack));
         let ready = row.requires.iter().all(|below| now.settled[below]);
         if !now.wanted(*id) || now.settled[id] || !ready || !free {
             continue;

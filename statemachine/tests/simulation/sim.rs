@@ -284,7 +284,7 @@ impl Sim {
     pub fn check_declared(&self) -> Result<(), Broken> {
         let now = self.reference();
         for (id, row) in &now.stacks {
-            if !row.queue.is_empty() || !row.named {
+            if crate::reference::takes_in(row) || !row.named {
                 continue;
             }
             let Some(blueprint) = self.users.archive.get(&(*id, row.revision)) else {

@@ -449,7 +449,7 @@ impl Sim {
             .reference()
             .stacks
             .values()
-            .any(|row| !row.queue.is_empty())
+            .any(|row| crate::reference::takes_in(row))
         {
             self.coverage.note("a queue is carried on");
             self.propose(CommandKind::Advance)?;
