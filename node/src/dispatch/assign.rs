@@ -32,6 +32,9 @@ const REFUSED_REST: Duration = Duration::from_millis(500);
 /// What is due and was not taken waits for something else than time, and hides what is due after it.
 const DUE_AND_NOT_TAKEN: Duration = Duration::from_secs(1);
 
+/// Between decisions while one after the other finds only such work as nobody can take, with more behind it.
+const UNSEEN: Duration = Duration::from_millis(50);
+
 type Decided = (Vec<Picked>, Result<Committed, ProposeError>);
 
 /// An assignment that counts for its engine's load.
@@ -278,7 +281,12 @@ impl Assigner {
         let rested = rested.map_or(Duration::MAX, |until| {
             until.saturating_duration_since(Instant::now())
         });
-        work.min(rested)
+        let unseen = if self.selector.was_cut_short() {
+            UNSEEN
+        } else {
+            Duration::MAX
+        };
+        work.min(rested).min(unseen)
     }
 
     fn wake_rested(&mut self) {

@@ -15,9 +15,9 @@ pub enum Weight {
     Inline,
 }
 
-/// Inline actions that an engine may have at a time: enough to keep it busy over some commits of 10^3
-/// items each, and few enough to be looked at within a second when it is lost.
-pub const INLINE_CAPACITY: u32 = 8_192;
+/// Inline actions that an engine may have at a time: enough to keep it busy over some commits, and few enough that
+/// what comes after them, of another stack, waits for some tenths of a second only.
+pub const INLINE_CAPACITY: u32 = 2_048;
 
 /// What is known of one engine that takes work.
 #[derive(Clone, Debug, PartialEq, Eq)]

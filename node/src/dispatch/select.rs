@@ -17,7 +17,7 @@ use super::load::{Loads, Weight};
 use super::turns::Turns;
 
 /// Items in one log entry, at most: some milliseconds of `apply`, and some tens of KiB.
-pub const MAX_BATCH_ITEMS: usize = 1_024;
+pub const MAX_BATCH_ITEMS: usize = 512;
 /// Steps of one chunk, at most: what is lost with its engine is looked at one by one.
 pub const MAX_CHUNK_STEPS: usize = 64;
 /// Work that may be passed over for want of an engine before a stack's turn ends; the next turn goes on from there.
@@ -82,6 +82,7 @@ pub struct Selector {
     /// Where the last turn of a stack ended.
     cursors: BTreeMap<StackId, Work>,
     kinds: HashMap<Text, Kind>,
+    cut_short: bool,
 }
 
 /// What one decision goes by.
@@ -118,6 +119,7 @@ impl Selector {
             under_way_in: BTreeMap::new(),
             cursors: BTreeMap::new(),
             kinds: registry.schemas().map(kind).collect(),
+            cut_short: false,
         }
     }
 
@@ -138,6 +140,7 @@ impl Selector {
         let engines = moment.candidates.iter();
         self.loads
             .engines(engines.map(|found| (found.engine, found.row.capacity)));
+        self.cut_short = false;
         let mut batch = Batch::default();
         let mut spent = BTreeSet::new();
         while batch.picked.len() < MAX_BATCH_ITEMS && self.any_room() {
@@ -174,6 +177,12 @@ impl Selector {
         if !given && let Some(weight) = picked.weight {
             self.loads.remove(picked.item.engine, weight);
         }
+    }
+
+    /// Whether the last decision left ready work unseen behind such that nobody can take: another should follow soon,
+    /// even if nothing changes.
+    pub fn was_cut_short(&self) -> bool {
+        self.cut_short
     }
 
     fn any_room(&self) -> bool {
@@ -224,6 +233,9 @@ impl Selector {
             Some(work) => self.cursors.insert(stack, work),
             None => self.cursors.remove(&stack),
         };
+        if !ended && passed_over >= MAX_PASSED_OVER {
+            self.cut_short = true;
+        }
         !ended && last_taken.is_some()
     }
 

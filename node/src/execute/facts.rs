@@ -31,6 +31,9 @@ pub(crate) enum NotBegun {
     /// Instances still require what is to be deleted.
     #[error("it is still required by instance {0}")]
     StillRequired(InstanceId),
+    /// The lease or the call's time is over, or it was cancelled.
+    #[error("its time was over before it was begun")]
+    TooLate,
     /// This engine takes nothing new.
     #[error("the engine is draining")]
     Draining,

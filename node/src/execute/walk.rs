@@ -75,6 +75,9 @@ impl Shared {
                 Step::Ended(result) => Some(result),
                 Step::Ask(order) => {
                     let ctx = self.context(&order, CancellationToken::new(), None);
+                    if !ctx.may_act() {
+                        break;
+                    }
                     match call_now(&*order.provider, &ctx, order.ask()) {
                         Some(said) => Some(self.ended(*order, said, walked, None)),
                         None => break,
@@ -116,6 +119,9 @@ impl Shared {
         });
         let cancel = self.cancel_of(order.facts.assignment.instance);
         let ctx = self.context(&order, cancel, Some(early.clone()));
+        if !ctx.may_act() {
+            return verdict::declined(NotBegun::TooLate.to_string());
+        }
         let said = call::call(&*order.provider, &ctx, order.ask()).await;
         self.ended(order, said, walked, early.take().as_deref())
     }

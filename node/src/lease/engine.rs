@@ -104,8 +104,9 @@ impl Engine {
     /// Gives up lease and registration: they are over, whoever said so. Calls under way are aborted.
     pub fn surrender(&self) {
         lock(&self.lease).surrender();
-        self.lease_end.send_replace(NO_LEASE);
+        // Whoever waits for a lease wakes by its end, and must see then that it waits in vain.
         self.incarnation.send_replace(None);
+        self.lease_end.send_replace(NO_LEASE);
     }
 
     /// Wakes whoever runs under the lease: its end has come without a renewal.

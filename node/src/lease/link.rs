@@ -77,6 +77,14 @@ pub struct Link {
     pub answers: Answers,
 }
 
+/// What follows from a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Fine,
+    /// The leader could not yet say yes: the next heartbeat should not wait its turn.
+    AskAgain,
+}
+
 /// Why a stream was given up.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
@@ -113,7 +121,6 @@ impl Link {
             .await
             .map_err(|_| Broken::Ended)?;
         let Some(member) = known else { return Ok(()) };
-        tracing::debug!(leader = member, "linking to the leader");
         leader.mark_unchanged();
         let me = self.registration(member).await?;
         let (outbound, receiver) = mpsc::channel(MAX_OUTBOUND_MESSAGES);
@@ -149,7 +156,6 @@ impl Link {
             offers: profile.offers.clone(),
             labels: profile.labels.iter().map(label).collect(),
         };
-        tracing::debug!("registering");
         let me = self.leaders.register(leader, request).await?;
         tracing::info!(engine = %me, "registered");
         self.engine.registered(me);
@@ -189,7 +195,9 @@ impl Link {
                 message = inbound.next() => {
                     unheard = 0;
                     let message = message.ok_or(Broken::Ended)??;
-                    self.hear(message)?;
+                    if self.hear(message)? == Heard::AskAgain {
+                        beat.reset_after(RETRY);
+                    }
                 }
                 _ = leader.changed() => return Err(Broken::LeaderChanged),
                 changed = engines.changed() => {
@@ -221,7 +229,7 @@ impl Link {
         Ok(())
     }
 
-    fn hear(&self, message: FromLeader) -> Result<(), Broken> {
+    fn hear(&self, message: FromLeader) -> Result<Heard, Broken> {
         match message.message {
             Some(from_leader::Message::Heartbeat(answer)) => self.hear_heartbeat(answer),
             Some(from_leader::Message::Results(answer)) => {
@@ -229,19 +237,19 @@ impl Link {
                 self.engine
                     .with_outbox(|outbox| outbox.answered(sequence, applied));
                 self.engine.outbox_answered();
-                Ok(())
+                Ok(Heard::Fine)
             }
             Some(from_leader::Message::Observe(request)) => {
                 // More than can be read now: the leader asks again when it hears nothing.
                 let _ = self.requests.try_send(request);
-                Ok(())
+                Ok(Heard::Fine)
             }
             Some(from_leader::Message::Stop(stop)) => Err(Broken::Stopped(stop.reason)),
-            None => Ok(()),
+            None => Ok(Heard::Fine),
         }
     }
 
-    fn hear_heartbeat(&self, answer: proto::HeartbeatAnswer) -> Result<(), Broken> {
+    fn hear_heartbeat(&self, answer: proto::HeartbeatAnswer) -> Result<Heard, Broken> {
         use proto::lease_refused::Reason;
         match answer.verdict {
             Some(heartbeat_answer::Verdict::Renewed(renewed)) => {
@@ -251,16 +259,18 @@ impl Link {
                     quorum_age_ms: renewed.quorum_age_ms,
                     state_time_ms: renewed.state_time_ms,
                 });
-                Ok(())
+                Ok(Heard::Fine)
             }
             Some(heartbeat_answer::Verdict::Refused(refused)) => match refused.reason() {
                 Reason::Expiring | Reason::NotRegistered => Err(self.over()),
+                // A new leader hears from its quorum within a moment.
+                Reason::NoQuorum => Ok(Heard::AskAgain),
                 reason => {
                     tracing::warn!(?reason, "the leader does not renew the lease");
-                    Ok(())
+                    Ok(Heard::Fine)
                 }
             },
-            None => Ok(()),
+            None => Ok(Heard::Fine),
         }
     }
 
