@@ -151,6 +151,10 @@ pub struct Settings {
     pub permanent_attempts: u32,
     /// The same for a name that something else holds.
     pub conflict_attempts: u32,
+    /// Most items of a queued change, or failures forgotten, that one entry takes; at least one.
+    pub items_per_entry: u32,
+    /// Most dependents that one entry tells that something they require is settled; at least one.
+    pub tells_per_entry: u32,
 }
 
 impl Default for Settings {
@@ -169,6 +173,9 @@ impl Default for Settings {
             quota_attempts: 10,
             permanent_attempts: 1,
             conflict_attempts: 3,
+            // Some tens of milliseconds of work each, so that an entry never holds up a heartbeat.
+            items_per_entry: 10_000,
+            tells_per_entry: 10_000,
         }
     }
 }

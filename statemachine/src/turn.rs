@@ -14,10 +14,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(crate) use finish::trouble_row;
 
-/// Most dependents that one entry tells that something they require is settled: some tens of
-/// milliseconds. All replicas must agree on it.
-const TELLS_PER_ENTRY: usize = 10_000;
-
 /// One entry being applied.
 pub(crate) struct Turn<'s> {
     pub(crate) state: &'s mut State,
@@ -58,6 +54,7 @@ struct Touched {
 
 impl<'s> Turn<'s> {
     pub(crate) fn new(state: &'s mut State, index: u64, stamp: Stamp) -> Turn<'s> {
+        let tells_left = state.cluster.settings.tells_per_entry.max(1) as usize;
         Turn {
             state,
             index,
@@ -67,10 +64,15 @@ impl<'s> Turn<'s> {
             events: Vec::new(),
             examine: VecDeque::new(),
             telling: Vec::new(),
-            tells_left: TELLS_PER_ENTRY,
+            tells_left,
             retold: BTreeSet::new(),
             loading: false,
         }
+    }
+
+    /// Most items of a queue that this entry takes.
+    pub(crate) fn items_per_entry(&self) -> usize {
+        self.state.cluster.settings.items_per_entry.max(1) as usize
     }
 
     /// Changes a stack's row.

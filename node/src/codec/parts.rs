@@ -235,6 +235,8 @@ pub(super) fn read_options(options: proto::StackOptions) -> Result<StackOptions,
 }
 
 pub(super) fn settings(settings: &Settings) -> proto::Settings {
+    let usual = Settings::default();
+    let unusual = |value: u32, usual: u32| (value != usual).then_some(value);
     proto::Settings {
         request_window_ms: settings.request_window_ms,
         stage_lifetime_ms: settings.stage_lifetime_ms,
@@ -245,11 +247,14 @@ pub(super) fn settings(settings: &Settings) -> proto::Settings {
         quota_attempts: settings.quota_attempts,
         permanent_attempts: settings.permanent_attempts,
         conflict_attempts: settings.conflict_attempts,
+        items_per_entry: unusual(settings.items_per_entry, usual.items_per_entry),
+        tells_per_entry: unusual(settings.tells_per_entry, usual.tells_per_entry),
     }
 }
 
 pub(super) fn read_settings(settings: Option<proto::Settings>) -> Result<Settings, DecodeError> {
     let settings = required(settings, "the settings")?;
+    let usual = Settings::default();
     Ok(Settings {
         request_window_ms: settings.request_window_ms,
         stage_lifetime_ms: settings.stage_lifetime_ms,
@@ -260,6 +265,8 @@ pub(super) fn read_settings(settings: Option<proto::Settings>) -> Result<Setting
         quota_attempts: settings.quota_attempts,
         permanent_attempts: settings.permanent_attempts,
         conflict_attempts: settings.conflict_attempts,
+        items_per_entry: settings.items_per_entry.unwrap_or(usual.items_per_entry),
+        tells_per_entry: settings.tells_per_entry.unwrap_or(usual.tells_per_entry),
     })
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn settings() -> Settings {
         quota_attempts: 7,
         permanent_attempts: 8,
         conflict_attempts: 9,
+        ..Settings::default()
     }
 }
 

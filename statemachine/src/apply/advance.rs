@@ -1,6 +1,5 @@
 //! Carrying on what waits in the state's queues, and the end-of-entry checks of stacks.
 
-use crate::apply::ITEMS_PER_ENTRY;
 use crate::event::EventKind;
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::Outcome;
@@ -9,7 +8,7 @@ use crate::turn::Turn;
 
 impl Turn<'_> {
     pub(crate) fn advance(&mut self) -> Outcome {
-        let mut budget = ITEMS_PER_ENTRY;
+        let mut budget = self.items_per_entry();
         while budget > 0
             && let Some(stack) = self.state.queues.first().copied()
         {

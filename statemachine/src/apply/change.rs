@@ -152,7 +152,7 @@ impl Turn<'_> {
         });
         self.state.queues.insert(id);
         self.tell(Some(id), EventKind::Deleting, "everything is to go");
-        self.work_off(id, super::ITEMS_PER_ENTRY);
+        self.work_off(id, self.items_per_entry());
         Ok(false)
     }
 

@@ -1,6 +1,5 @@
 //! Cluster-wide settings, the feature level, member ids, deadlines.
 
-use crate::apply::ITEMS_PER_ENTRY;
 use crate::command::Settings;
 use crate::id::{RequestId, StackId};
 use crate::outcome::{Outcome, Rejection};
@@ -52,7 +51,7 @@ impl Turn<'_> {
             self.time_out(id);
         }
         for id in stages {
-            self.drop_staged(id, ITEMS_PER_ENTRY);
+            self.drop_staged(id, self.items_per_entry());
         }
         Outcome::Fired { count }
     }

@@ -1,7 +1,6 @@
 //! Forgetting what is old: revisions, events, answered requests, tombstones. The leader chooses what;
 //! here it is checked that nothing goes that is still needed.
 
-use crate::apply::ITEMS_PER_ENTRY;
 use crate::id::{InstanceId, RequestId, Revision, StackId};
 use crate::outcome::{Outcome, Rejection};
 use crate::turn::Turn;
@@ -43,7 +42,7 @@ impl Turn<'_> {
             .requests
             .keys()
             .take_while(|request| request.wall_ms() < horizon_ms)
-            .take(ITEMS_PER_ENTRY)
+            .take(self.items_per_entry())
             .copied()
             .collect();
         for request in requests {
@@ -55,7 +54,7 @@ impl Turn<'_> {
             .tombstones
             .iter()
             .filter(|(_, tombstone)| tombstone.wall_ms < horizon_ms)
-            .take(ITEMS_PER_ENTRY)
+            .take(self.items_per_entry())
             .map(|(id, _)| *id)
             .collect();
         for id in tombstones {

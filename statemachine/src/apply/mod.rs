@@ -19,10 +19,6 @@ use crate::outcome::{Applied, Outcome};
 use crate::state::State;
 use crate::turn::Turn;
 
-/// Most items of a queued change, or failures forgotten, that one entry takes: some tens of
-/// milliseconds, so that an entry never holds up a heartbeat.
-pub(crate) const ITEMS_PER_ENTRY: usize = 10_000;
-
 /// Applies one log entry.
 pub(crate) fn apply(state: &mut State, index: u64, command: Command) -> Applied {
     let mut turn = Turn::new(state, index, command.stamp);

@@ -1,6 +1,5 @@
 //! Staged changes: parts do the heavy work as they arrive, one last entry switches, all or nothing.
 
-use crate::apply::ITEMS_PER_ENTRY;
 use crate::apply::change::Cause;
 use crate::command::{Change, CommitStaged, Difference, SetResource, StagePart};
 use crate::id::{RequestId, Revision, StackId, Text};
@@ -139,7 +138,7 @@ impl Turn<'_> {
                 let id = id.unwrap_or_else(|| self.add_stack(change.namespace, change.name));
                 let revision = self.revise(id, &difference, cause);
                 self.commit_stage(id, stage, revision);
-                self.work_off(id, ITEMS_PER_ENTRY);
+                self.work_off(id, self.items_per_entry());
                 self.answer(id, false)
             }
             Err(rejection) => {

@@ -421,11 +421,19 @@ impl Sim {
         {
             return Ok(());
         }
+        // Of what carries the tag, that which no other instance of this origin is known by.
+        let known_otherwise = |physical: &anneal_statemachine::id::Text| {
+            now.instances.iter().any(|(other, row)| {
+                *other != instance
+                    && row.origin.0 == origin
+                    && row.physical_id.as_ref() == Some(physical)
+            })
+        };
         let physical_id = self
             .world
             .objects_of(origin)
-            .next()
-            .map(|(_, o)| o.physical.as_str().into());
+            .map(|(_, o)| anneal_statemachine::id::Text::from(o.physical.as_str()))
+            .find(|physical| !known_otherwise(physical));
         let request = self.next_request();
         self.coverage.note("a person resolves what is on hold");
         let kind = CommandKind::Resolve {

@@ -121,7 +121,7 @@ impl Turn<'_> {
     /// Forgets failures, and what the stack did about them.
     pub(crate) fn clear_failures(&mut self, id: StackId) {
         self.edit_stack(id).stop = None;
-        if !self.forgive(id, super::super::ITEMS_PER_ENTRY) {
+        if !self.forgive(id, self.items_per_entry()) {
             self.edit_stack(id).queue.push(Pending::Forgive);
             self.state.queues.insert(id);
         }
