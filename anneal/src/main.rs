@@ -11,6 +11,7 @@ mod embedded;
 mod exit;
 mod follow;
 mod interrupt;
+mod limits;
 mod log;
 mod output;
 mod providers;

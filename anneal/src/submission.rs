@@ -48,14 +48,14 @@ impl Gathered {
 
     /// Reads what can be read.
     pub(crate) fn look(document: &Path, inputs: &Inputs) -> Outcome<Found> {
-        let limits = Limits::default();
+        let limits = inputs.limits.limits();
         let text = read_document(document, &limits)?;
         Self::around(text, &base_of(document), inputs)
     }
 
     /// The same around a document that is in memory, with the directory that its paths are relative to.
     pub(crate) fn around(document: Text, base: &Path, inputs: &Inputs) -> Outcome<Found> {
-        let limits = Limits::default();
+        let limits = inputs.limits.limits();
         let environments = inputs
             .environments
             .iter()
@@ -236,6 +236,7 @@ fn read_bounded(source: impl Read, limit: usize) -> io::Result<Option<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::TemplateLimits;
 
     fn look(template: &str, files: &[(&str, &[u8])]) -> Found {
         let directory = tempfile::tempdir().expect("a directory");
@@ -247,6 +248,7 @@ mod tests {
         let inputs = Inputs {
             environments: Vec::new(),
             parameters: Vec::new(),
+            limits: TemplateLimits::default(),
         };
         Gathered::look(&document, &inputs).expect("the template can be read")
     }

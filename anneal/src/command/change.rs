@@ -9,6 +9,7 @@ use anneal_client::v1;
 use clap::{Args, ValueEnum};
 
 use crate::duration;
+use crate::limits::TemplateLimits;
 
 /// Where the template and what goes with it are.
 #[derive(Debug, Clone, Args)]
@@ -37,6 +38,9 @@ pub(crate) struct Inputs {
     /// A parameter's value, winning over environments
     #[arg(short, long = "parameter", value_name = "KEY=VALUE", value_parser = parameter)]
     pub(crate) parameters: Vec<(String, String)>,
+
+    #[command(flatten)]
+    pub(crate) limits: TemplateLimits,
 }
 
 /// What to do when a resource fails.

@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::duration;
 use crate::exit::{Failure, Outcome, REFUSED};
 use crate::interrupt::Interrupts;
+use crate::limits::TemplateLimits;
 use crate::{log, output, providers};
 
 /// Runs a member.
@@ -60,6 +61,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     times: Times,
+
+    #[command(flatten)]
+    limits: TemplateLimits,
 }
 
 /// How often members speak to each other, and how long they wait.
@@ -133,6 +137,7 @@ impl Serve {
         config.capacity = self.capacity;
         config.insecure = self.insecure;
         config.tls = tls_files(call)?;
+        config.limits = self.limits.limits();
         config.leases = LeaseSettings {
             heartbeat_ms: millis(times.engine_heartbeat),
             lease_ms: millis(times.engine_lease),

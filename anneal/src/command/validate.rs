@@ -56,7 +56,8 @@ impl Validate {
         let gathered = &found.gathered;
         let mut problems = found.problems;
         let stack = name_of(&file).unwrap_or_else(|_| "stack".into());
-        let compiled = check(gathered, &stack, call.namespace(), &mut problems);
+        let limits = self.inputs.limits.limits();
+        let compiled = check(gathered, &stack, call.namespace(), &limits, &mut problems);
         let failed = problems.iter().any(|problem| problem.severity != "warning");
         let mut out = Out::new();
         match call.form() {
@@ -89,6 +90,7 @@ fn check(
     gathered: &Gathered,
     stack: &str,
     namespace: &str,
+    limits: &Limits,
     problems: &mut Vec<v1::Problem>,
 ) -> Option<usize> {
     let document = source(&gathered.document, problems);
@@ -117,7 +119,7 @@ fn check(
         files: &files,
         previous: None,
         catalog: &catalog(&providers::registry()),
-        limits: &Limits::default(),
+        limits,
     };
     match compile(&input) {
         Ok(compiled) => {

@@ -50,6 +50,8 @@ pub struct Config {
     pub leases: LeaseSettings,
     /// How long actions may run on when it is asked to stop.
     pub drain_timeout: Duration,
+    /// The bounds of templates that it takes while it leads.
+    pub limits: anneal_template::Limits,
 }
 
 impl Config {
@@ -68,6 +70,7 @@ impl Config {
             replica: ReplicaConfig::default(),
             leases: LeaseSettings::default(),
             drain_timeout: DRAIN_TIMEOUT,
+            limits: anneal_template::Limits::default(),
         }
     }
 }

@@ -57,7 +57,8 @@ pub(super) async fn start(
     context: &Context,
     routes: &mut RoutesBuilder,
 ) -> Result<Vec<Arc<dyn Part>>, String> {
-    let workshop = Workshop::new(Arc::new(context.providers.clone()));
+    let mut workshop = Workshop::new(Arc::new(context.providers.clone()));
+    workshop.limits = Arc::new(context.config.limits.clone());
     let submitter = Submitter::new(context.replica.clone(), workshop);
     let way_back: Arc<dyn WayBack> = Arc::new(submitter.clone());
     let (engine, handles) = engine::start(context, routes, Some(way_back))?;
