@@ -34,6 +34,8 @@ pub(crate) fn command() -> Command {
         "ANNEAL_ENDPOINTS",
         "ANNEAL_NAMESPACE",
         "ANNEAL_LOG",
+        "ANNEAL_MAX_RESOURCES",
+        "ANNEAL_MAX_NESTING",
         "COLUMNS",
         "RUST_BACKTRACE",
     ] {
