@@ -24,7 +24,7 @@ use crate::lease::hub::Hub;
 use crate::replica::{Changes, Committed, Leadership, ProposeError, Replica};
 
 /// Batches proposed and not yet decided, at most: enough to keep the log busy over a round trip.
-const MAX_PENDING_BATCHES: usize = 4;
+const MAX_PENDING_BATCHES: usize = 3;
 /// Work that was refused is not proposed again before this, unless it changes shape: the picture that led to the
 /// proposal was wrong, and may be still.
 const REFUSED_REST: Duration = Duration::from_millis(500);

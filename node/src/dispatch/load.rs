@@ -17,7 +17,7 @@ pub enum Weight {
 
 /// Inline actions that an engine may have at a time: enough to keep it busy over some commits, and few enough that
 /// what comes after them, of another stack, waits for some tenths of a second only.
-pub const INLINE_CAPACITY: u32 = 2_048;
+pub const INLINE_CAPACITY: u32 = 1_024;
 
 /// What is known of one engine that takes work.
 #[derive(Clone, Debug, PartialEq, Eq)]

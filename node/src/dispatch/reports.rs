@@ -18,11 +18,11 @@ use crate::lease::hub::{Hub, Intake};
 use crate::replica::{Leadership, ProposeError, Replica};
 
 /// Results in one log entry, at most: a few milliseconds of `apply`.
-const MAX_ENTRY_RESULTS: usize = 1_024;
+const MAX_ENTRY_RESULTS: usize = 512;
 /// Bytes in one log entry, at most, unless one batch alone is larger.
 const MAX_ENTRY_BYTES: usize = 512 * 1_024;
 /// Entries proposed and not yet applied, at most. Few, so that what comes in meanwhile shares an entry.
-const MAX_PENDING_ENTRIES: usize = 4;
+const MAX_PENDING_ENTRIES: usize = 2;
 
 /// Before an engine is told to send results again: a quorum that was lost is not back at once.
 const AGAIN: Duration = Duration::from_millis(100);

@@ -17,7 +17,7 @@ use super::load::{Loads, Weight};
 use super::turns::Turns;
 
 /// Items in one log entry, at most: some milliseconds of `apply`, and some tens of KiB.
-pub const MAX_BATCH_ITEMS: usize = 512;
+pub const MAX_BATCH_ITEMS: usize = 256;
 /// Steps of one chunk, at most: what is lost with its engine is looked at one by one.
 pub const MAX_CHUNK_STEPS: usize = 64;
 /// Work that may be passed over for want of an engine before a stack's turn ends; the next turn goes on from there.
@@ -413,3 +413,7 @@ fn after(machine: &StateMachine, chunk: &Chunk, tip: Work) -> Vec<WorkView> {
         Work::Look(_) => Vec::new(),
     }
 }
+
+#[cfg(test)]
+#[path = "select_tests.rs"]
+mod tests;

@@ -118,3 +118,139 @@ fn words(panic: &(dyn Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().cloned());
     words.unwrap_or_else(|| "without words".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use anneal_provider::{LookUpRequest, Plan, PlanRequest, TypeSchema, Values, Verdict};
+    use async_trait::async_trait;
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// Does as its type says: answers, waits for ever, or panics.
+    struct Moody;
+
+    #[async_trait]
+    impl Provider for Moody {
+        fn schemas(&self) -> &[TypeSchema] {
+            &[]
+        }
+
+        async fn plan(&self, _: PlanRequest<'_>) -> Result<Plan, Failure> {
+            Err(Failure::refused("not asked here"))
+        }
+
+        async fn apply(
+            &self,
+            _: &CallContext,
+            request: ApplyRequest<'_>,
+        ) -> Result<Applied, Failure> {
+            match request.type_name() {
+                "waits" => std::future::pending().await,
+                "panics" => panic!("out of temper"),
+                _ => Ok(Applied::Deleted),
+            }
+        }
+
+        async fn read(&self, _: &CallContext, _: ReadRequest<'_>) -> Result<Observed, Failure> {
+            Ok(Observed::absent())
+        }
+
+        async fn look_up(
+            &self,
+            _: &CallContext,
+            _: LookUpRequest<'_>,
+        ) -> Result<Option<String>, Failure> {
+            Ok(None)
+        }
+    }
+
+    fn context(lease: watch::Receiver<BootTime>, not_after: BootTime) -> CallContext {
+        CallContext {
+            instance_id: "c-1".into(),
+            idempotency_key: "c-1-create-1".into(),
+            fencing_token: 1,
+            stack: "stack".into(),
+            resource: "resource".into(),
+            not_after,
+            lease,
+            cancel: CancellationToken::new(),
+            host_dir: Arc::from(std::path::Path::new("/nonexistent")),
+            progress: None,
+        }
+    }
+
+    fn in_ms(ms: u64) -> BootTime {
+        BootTime::now().after(Duration::from_millis(ms))
+    }
+
+    async fn ask(type_name: &str, ctx: &CallContext) -> Result<Applied, Failure> {
+        let properties = Values::new();
+        let request = ApplyRequest::Create {
+            type_name,
+            properties: &properties,
+        };
+        match call(&Moody, ctx, Ask::Apply(request)).await {
+            Said::Applied(answer) => answer,
+            Said::Observed(_) => panic!("the answer fits the question"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_with_the_lease_and_nobody_knows() {
+        let (renew, lease) = watch::channel(in_ms(30));
+        let ctx = context(lease, BootTime::NEVER);
+        let failure = ask("waits", &ctx).await.expect_err("it waits for ever");
+        assert_eq!(
+            (failure.class, failure.verdict),
+            (FailureClass::Aborted, Verdict::Unknown)
+        );
+        // A lease given up ends it at once.
+        renew.send_replace(in_ms(60_000));
+        let surrendered = async {
+            tokio::task::yield_now().await;
+            renew.send_replace(BootTime { boot_ms: 0 });
+        };
+        let (answer, ()) = tokio::join!(ask("waits", &ctx), surrendered);
+        assert!(answer.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_renewed_lease_lets_it_run_until_its_own_time_is_over() {
+        let (renew, lease) = watch::channel(in_ms(20));
+        let not_after = in_ms(80);
+        let ctx = context(lease, not_after);
+        let renewed = async { renew.send_replace(in_ms(60_000)) };
+        let (answer, _) = tokio::join!(ask("waits", &ctx), renewed);
+        assert!(answer.is_err() && not_after.has_passed());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_no_verdict_and_an_answer_is_an_answer() {
+        let (_renew, lease) = watch::channel(in_ms(60_000));
+        let ctx = context(lease, BootTime::NEVER);
+        let failure = ask("panics", &ctx).await.expect_err("it panics");
+        assert_eq!(failure.verdict, Verdict::Unknown);
+        assert!(failure.message.contains("out of temper"), "{failure}");
+        assert_eq!(ask("answers", &ctx).await, Ok(Applied::Deleted));
+    }
+
+    #[test]
+    fn who_waits_is_not_waited_for() {
+        let (_renew, lease) = watch::channel(in_ms(60_000));
+        let ctx = context(lease, BootTime::NEVER);
+        let properties = Values::new();
+        let question = |type_name| {
+            Ask::Apply(ApplyRequest::Create {
+                type_name,
+                properties: &properties,
+            })
+        };
+        assert!(call_now(&Moody, &ctx, question("waits")).is_none());
+        assert!(call_now(&Moody, &ctx, question("answers")).is_some());
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 /// Results in one batch, at most: as many as one log entry of reports should carry.
-pub const MAX_BATCH_RESULTS: usize = 1_024;
+pub const MAX_BATCH_RESULTS: usize = 512;
 /// Bytes in one batch, at most, unless one result alone is larger: half of what a log entry may hold.
 pub const MAX_BATCH_BYTES: usize = 256 * 1_024;
 /// Batches sent and not yet answered, at most: enough to keep the log busy over a round trip.

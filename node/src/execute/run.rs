@@ -56,7 +56,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
             if instances.is_empty() {
                 Steps::default()
             } else {
-                let seen = shared.replica.read(|machine| some_seen(machine, instances));
+                let seen = shared
+                    .replica
+                    .read(|machine| some_seen(machine, me, instances));
                 ledger.compare(me, seen)
             }
         };
@@ -101,11 +103,17 @@ fn all_seen(machine: &StateMachine, me: EngineRef) -> Vec<Seen> {
         .collect()
 }
 
-fn some_seen(machine: &StateMachine, instances: &[InstanceId]) -> Vec<Seen> {
-    let seen = |instance: &InstanceId| Seen {
-        instance: *instance,
-        assignment: machine.assignment(*instance),
-        derived: is_derived(machine, *instance),
+fn some_seen(machine: &StateMachine, me: EngineRef, instances: &[InstanceId]) -> Vec<Seen> {
+    let seen = |instance: &InstanceId| {
+        // Most changes are of instances that others act on, or nobody: those cost a look.
+        let found = machine.instance(*instance);
+        let assignment = found.and_then(|found| found.row.assignment.as_deref());
+        let mine = assignment.is_some_and(|assignment| assignment.engine == me && !assignment.lost);
+        Seen {
+            instance: *instance,
+            assignment: mine.then(|| machine.assignment(*instance)).flatten(),
+            derived: found.is_some_and(|found| found.row.traits.derived_id),
+        }
     };
     instances.iter().map(seen).collect()
 }

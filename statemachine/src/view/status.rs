@@ -134,9 +134,6 @@ pub(crate) fn can_move(state: &State, stack: &Stack) -> bool {
     if stack.running > 0 {
         return true;
     }
-    if stack.row.paused {
-        return false;
-    }
     match stack.stops() {
         // The leader carries these on by itself.
         Some(StackStops::Queue | StackStops::RollbackDue) => true,
