@@ -6,8 +6,8 @@ mod engine;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anneal_proto::v1::{StackOptions, Verb};
-use anneal_statemachine::view::Status;
+use anneal_proto::v1::{OnFailure, StackOptions, Verb};
+use anneal_statemachine::view::{Phase, Status};
 use engine::{World, quick, start_alone, submit, until, until_converged};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,4 +173,76 @@ resources:
     until_converged(&member, stack).await;
     assert_eq!(world.effects_on("after"), ["create"]);
     member.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_fails_goes_back_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = Arc::new(World::default());
+    let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
+    let template = |value: &str, path: &str| {
+        format!(
+            "
+heat_template_version: 2021-04-16
+resources:
+  thing: {{ type: Test::Thing, properties: {{ value: {value} }} }}
+  file: {{ type: Anneal::File, depends_on: thing, properties: {{ path: {path}, content: x }} }}
+"
+        )
+    };
+    let options = StackOptions {
+        on_failure: OnFailure::Rollback.into(),
+        ..StackOptions::default()
+    };
+    let path = directory.path().join("file").display().to_string();
+    let good = template("good", &path);
+    let stack = submit(&member, Verb::Create, "web", &good, Some(options)).await;
+    until_converged(&member, stack).await;
+    let bad = template("bad", "/proc/nowhere/file");
+    submit(&member, Verb::Update, "web", &bad, None).await;
+    cluster::eventually("it is back", async || {
+        let things = world.things.lock().unwrap();
+        let back = things.values().all(|thing| thing.value == "good");
+        (back && world.effects_on("thing").len() >= 3).then_some(())
+    })
+    .await;
+    until_converged(&member, stack).await;
+    assert_eq!(world.effects_on("thing"), ["create", "update", "update"]);
+    assert!(std::path::Path::new(&path).exists());
+    member.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_asked_to_stop_lets_what_runs_finish() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = Arc::new(World::default());
+    let mut config = quick(directory.path(), &[], "a");
+    config.drain_timeout = Duration::from_secs(20);
+    let member = start_alone(config.clone(), &world).await;
+    let template = "
+heat_template_version: 2021-04-16
+resources:
+  slow: { type: OS::Heat::Delay, properties: { min_wait: 1 } }
+  after: { type: Test::Thing, depends_on: slow, properties: { value: x } }
+";
+    let stack = submit(&member, Verb::Create, "web", template, None).await;
+    cluster::eventually("it runs", async || {
+        let running = member.replica().read(|machine| machine.running_in(stack));
+        (running > 0).then_some(())
+    })
+    .await;
+    member.shutdown().await.unwrap();
+    assert!(world.effects_on("after").is_empty(), "nothing new starts");
+    let again = start_alone(config, &world).await;
+    let settled = again.replica().read(|machine| {
+        let slow = machine.resource_named(stack, "slow").unwrap();
+        machine.resource(slow).unwrap().phase
+    });
+    assert_eq!(
+        settled,
+        Some(Phase::Settled),
+        "what ran has finished and was reported"
+    );
+    until_converged(&again, stack).await;
+    again.shutdown().await.unwrap();
 }
