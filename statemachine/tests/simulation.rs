@@ -48,6 +48,7 @@ const ORDINARY_SEEDS: u64 = 2_000;
 
 /// What must have happened at least once in a run of [`ORDINARY_SEEDS`]: a fault that never came was not survived.
 const DEMANDED: &[&str] = &[
+    "a call outlives its time",
     "a chunk is assigned",
     "a create stops half-way",
     "a deadline fires",
@@ -67,6 +68,7 @@ const DEMANDED: &[&str] = &[
     "a name is taken",
     "a person resolves what is on hold",
     "a provider demands a replacement",
+    "a queue is carried on",
     "a report arrives twice",
     "a report counts",
     "a report is late",

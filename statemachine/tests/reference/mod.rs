@@ -301,10 +301,10 @@ impl<'a> Reference<'a> {
 
     /// What keeps a whole stack from starting anything.
     pub fn stack_obstacle(&self, stack: &StackRow) -> Option<Obstacle> {
-        let word = if stack.paused {
-            "paused"
-        } else if takes_in(stack) {
+        let word = if takes_in(stack) {
             "queue"
+        } else if stack.paused {
+            "paused"
         } else {
             match stack.stop {
                 Some(Stop::Halted) => "halted",

@@ -20,6 +20,8 @@ pub struct Config {
     pub object_names: u64,
     /// Percent of pairs of resources that are connected.
     pub density: u64,
+    /// How much of a queue one entry takes.
+    pub per_entry: u32,
     /// How often calls go wrong.
     pub faults: Faults,
     /// Percent of steps that disturb engines, the world or the leader.
@@ -63,6 +65,11 @@ impl Config {
             most_resources: dice.within(1, 7),
             object_names: dice.within(2, 8),
             density: dice.within(10, 60),
+            per_entry: if dice.percent(40) {
+                dice.within(1, 4) as u32
+            } else {
+                10_000
+            },
             faults,
             storm: rate(&mut dice, 30),
             steps: dice.within(40, 260),

@@ -155,7 +155,7 @@ impl Sim {
         let held: Vec<InstanceId> = now
             .instances
             .keys()
-            .filter(|id| now.waits_for_person(**id))
+            .filter(|id| now.waits_for_person(**id) && !now.in_flight(**id))
             .copied()
             .collect();
         let paused: Vec<String> = now

@@ -121,6 +121,8 @@ impl Sim {
             quota_attempts: 4,
             permanent_attempts: 1,
             conflict_attempts: 2,
+            items_per_entry: self.config.per_entry,
+            tells_per_entry: self.config.per_entry,
             ..Settings::default()
         };
         self.propose(CommandKind::ClusterSettings { request, settings })?;
@@ -376,7 +378,7 @@ impl Sim {
         let held: Vec<InstanceId> = now
             .instances
             .keys()
-            .filter(|id| now.waits_for_person(**id))
+            .filter(|id| now.waits_for_person(**id) && !now.in_flight(**id))
             .copied()
             .collect();
         if let Some(instance) = dice.pick(&held).copied() {
