@@ -30,7 +30,8 @@ impl Turn<'_> {
     /// Nothing is there and nothing is wanted: nothing is left to be done.
     fn forget_absent(&mut self, id: ResourceId) -> bool {
         let leftover = self.state.instances_of(id).into_iter().find(|instance| {
-            self.state.instance(*instance).row.is_absent() && !self.state.wanted(*instance)
+            self.state.instance(*instance).row.is_absent()
+                && (!self.state.wanted(*instance) || is_spent(self.state, *instance))
         });
         if let Some(instance) = leftover {
             self.forget(instance);
@@ -123,6 +124,17 @@ impl Turn<'_> {
         };
         self.set_role(id, role);
     }
+}
+
+/// Nothing came of it, a lost call may yet be heard of, and what is made next may be of another type or
+/// on another host: then a late id must lead to where that call was, so another instance is made.
+fn is_spent(state: &State, id: InstanceId) -> bool {
+    let row = &state.instance(id).row;
+    let definition = state.resource(row.resource).definition();
+    let type_name = |digest| &state.catalogue.definition(digest).type_name;
+    let other_type =
+        definition.is_some_and(|definition| type_name(definition) != type_name(row.definition));
+    row.lost_once && row.effect.is_none() && (other_type || row.traits.host_bound)
 }
 
 /// The deposed instance that should be current again, if any.

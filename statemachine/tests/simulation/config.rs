@@ -53,7 +53,7 @@ impl Config {
             decline: rate(&mut dice, 6),
             stale: rate(&mut dice, 25),
             permanent: rate(&mut dice, 30),
-            overrun: rate(&mut dice, 30),
+            overrun: rate(&mut dice, 100),
             post: rate(&mut dice, 25),
         };
         Config {

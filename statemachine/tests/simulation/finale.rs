@@ -26,14 +26,20 @@ impl Sim {
     /// Drives everything to its end and judges it.
     pub fn finish(&mut self, seed: u64) -> Result<(), Broken> {
         self.say(|| "--- the faults are off ---".into());
+        let overrun = self.faults.overrun;
         self.faults = Faults::default();
         let mut dice = Dice::new(seed ^ 0xf1a1);
+        let mut rounds = 0;
+        if dice.percent(50) {
+            // Everything has been judged by the time that the last calls land, if they still can.
+            self.come_to_rest(&mut dice, &mut rounds)?;
+        }
+        self.faults.overrun = overrun;
         while !self.landing.is_empty() {
             self.land(&mut dice);
         }
         self.delayed.clear();
         let mut pardons = 0;
-        let mut rounds = 0;
         loop {
             self.come_to_rest(&mut dice, &mut rounds)?;
             if self.mend(&mut pardons)? {

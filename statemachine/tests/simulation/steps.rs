@@ -471,6 +471,9 @@ impl Sim {
         {
             self.coverage.note("a deadline fires");
         }
+        if dice.percent(10) {
+            self.roll_back_undue(dice)?;
+        }
         let now = self.reference();
         let due: Vec<StackId> = now
             .stacks
@@ -482,6 +485,30 @@ impl Sim {
             self.roll_back_automatically(stack)?;
         }
         Ok(())
+    }
+
+    /// A leader that thinks a rollback due which is not (any more) is told so.
+    fn roll_back_undue(&mut self, dice: &mut Dice) -> Result<(), Broken> {
+        let Some(stack) = self.some_stack(dice) else {
+            return Ok(());
+        };
+        let mut users = std::mem::take(&mut self.users);
+        let now = self.reference();
+        let wall_ms = self.wall_ms();
+        let due = now.stacks[&stack].stop == Some(anneal_statemachine::row::Stop::RollbackDue);
+        let (entry, _) = users.roll_back(stack, None, &now, &self.config.kinds, wall_ms);
+        self.users = users;
+        if due {
+            return Ok(());
+        }
+        self.coverage.note("a rollback that is not due is refused");
+        match self.propose(entry)? {
+            Outcome::Rejected(_) => Ok(()),
+            outcome => broken(
+                "a rollback that is not due is refused",
+                format!("{outcome:?}"),
+            ),
+        }
     }
 
     fn roll_back_automatically(&mut self, stack: StackId) -> Result<(), Broken> {

@@ -284,6 +284,8 @@ impl World {
         if let Some(other) = standing_on
             && call.in_time
             && !self.may_go_first.contains(&tag)
+            // Of two with one tag the other may be the one that is stood on.
+            && self.objects.values().filter(|o| o.tag == tag).count() == 1
         {
             let wrong = format!(
                 "i{tag} was deleted while the object of i{} stands on it",
