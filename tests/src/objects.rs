@@ -51,7 +51,7 @@ impl Objects {
             "  {name}:\n    type: Anneal::Command\n    properties:\n      environment:\n        NAME: {name}\n{above}      \
              create: |\n        sleep {seconds}\n        mkdir {object} && echo made {name} >> {journal} || echo twice {name} >> {journal}\n        \
              sleep {seconds}\n        echo '{{\"id\": \"{name}\", \"name\": \"{name}\"}}'\n      \
-             read: test -d {object} && echo '{{\"id\": \"{name}\", \"name\": \"{name}\"}}'\n      \
+             read: |\n        test -d {object} && echo '{{\"id\": \"{name}\", \"name\": \"{name}\"}}'\n      \
              delete: rmdir {object} && echo removed {name} >> {journal}\n"
         )
     }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use anneal_proto::v1;
+use anneal_client::v1;
 
 use super::Out;
 use crate::exit::Outcome;

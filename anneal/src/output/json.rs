@@ -2,7 +2,7 @@
 //!
 //! Conversion from the client API's messages happens here and nowhere else.
 
-use anneal_proto::v1;
+use anneal_client::v1;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

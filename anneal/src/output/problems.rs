@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anneal_proto::v1;
+use anneal_client::v1;
 
 /// Longest part of a source line that is shown, in characters; of longer ones, the part around the caret.
 const EXCERPT_CHARACTERS: usize = 100;

@@ -2,7 +2,7 @@
 //!
 //! Knows the client API's messages; masks what must not be seen over a shoulder.
 
-use anneal_proto::v1;
+use anneal_client::v1;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::text::{self, cell, value};

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use anneal_proto::v1;
+use anneal_client::v1;
 
 use super::json::MASK;
 
