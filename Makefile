@@ -24,7 +24,6 @@ build: setup ## build the release binaries and print the path of `anneal`
 	@echo "$(CARGO_TARGET_DIR)/release/anneal"
 
 test: setup ## run every test
-	@$(CARGO) build --locked -p anneal --bins --examples
 	@$(CARGO) test --locked --workspace
 
 verify: setup ## format, clippy, architecture lints, docs, code map; writes nothing to the tree

@@ -64,7 +64,7 @@ read_page "http://127.0.0.1:$port/" | grep h1 | sed 's/^/    /'
 
 say "Somebody edits the page by hand, and kills the web server"
 echo "defaced" >"$work/world/site/index.html"
-kill -9 "$(run resource show web server -o json | tail -n 1 | grep -oE '"pid": *[0-9]+' | grep -oE '[0-9]+$')"
+kill -9 "$("$bin/anneal" resource show web server -o json | grep -oE '"pid": *[0-9]+' | grep -oE '[0-9]+$')"
 until_true "the healing of the page" page_says "The world still matches"
 until_true "the healing of the server" read_page "http://127.0.0.1:$port/health"
 run stack events web | grep -iE 'drift|vanish|differ|heal' | tail -n 4 || true
@@ -79,7 +79,7 @@ echo "    killed pid $member while the announcement was under way"
 
 say "It starts again, looks at what was in flight, and goes on"
 start_member
-run stack watch web &
+"$bin/anneal" stack watch web &
 watch=$!
 until_true "convergence" sh -c "'$bin/anneal' stack show web -o json | grep -q '\"status\": *\"converged\"'"
 kill "$watch" 2>/dev/null || true

@@ -8,7 +8,8 @@ use std::{
 
 use serde_json::Value;
 
-/// The `anneal` binary beside this test's own, built if it is missing or stale.
+/// The `anneal` binary beside this test's own. A test run of the whole workspace has just built it; it is built here only
+/// if it is missing.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -16,6 +17,9 @@ pub fn binary() -> &'static Path {
         dir.pop();
         if dir.ends_with("deps") {
             dir.pop();
+        }
+        if dir.join("anneal").exists() {
+            return dir.join("anneal");
         }
         let release = dir.ends_with("release");
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
