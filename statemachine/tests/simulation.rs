@@ -11,6 +11,10 @@
 
 #[path = "simulation/blueprint.rs"]
 mod blueprint;
+#[path = "simulation/calls.rs"]
+mod calls;
+#[path = "simulation/changes.rs"]
+mod changes;
 #[path = "simulation/config.rs"]
 mod config;
 #[path = "simulation/coverage.rs"]
@@ -30,12 +34,16 @@ mod laws;
 #[path = "simulation/leader.rs"]
 mod leader;
 mod reference;
+#[path = "simulation/requests.rs"]
+mod requests;
 #[path = "simulation/sim.rs"]
 mod sim;
 #[path = "simulation/steps.rs"]
 mod steps;
 #[path = "simulation/story.rs"]
 mod story;
+#[path = "simulation/troubles.rs"]
+mod troubles;
 #[path = "simulation/users.rs"]
 mod users;
 #[path = "simulation/world.rs"]

@@ -13,14 +13,13 @@ use anneal_statemachine::outcome::{Applied, Outcome};
 use anneal_statemachine::row::{RowKey, RowValue};
 
 use super::blueprint::{Author, definition};
+use super::changes::check_entry;
 use super::config::Config;
 use super::coverage::Coverage;
 use super::dice::Dice;
 use super::engines::{Around, Engine, Faults, stands_on};
 use super::incremental::{Machine, compare};
-use super::laws::{
-    Broken, Memory, broken, check_declared, check_entry, check_flights, check_state,
-};
+use super::laws::{Broken, Memory, broken, check_declared, check_flights, check_state};
 use super::users::{Meant, Users};
 use super::world::{Answer, Call, Verb, World};
 use crate::reference::{Reference, Rows, write};

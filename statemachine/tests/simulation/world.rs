@@ -239,7 +239,11 @@ impl World {
             tag: call.instance,
             content: content.clone(),
             made_at_ms: now_ms,
-            built_on: call.built_on.clone(),
+            // What a call that outlived its time stood on may have gone in good order.
+            built_on: match self.overrun.contains(&call.instance) {
+                true => BTreeSet::new(),
+                false => call.built_on.clone(),
+            },
         };
         self.objects.insert(serial, object);
         Answer::Present(physical, content)
