@@ -185,14 +185,21 @@ impl World {
             self.effects += 1;
             return Answer::Present(derived_id(call.instance), content);
         }
+        let host = powers.host_bound.then(|| call.host.clone());
         // A provider that honours keys remembers its first answer, even if the object has gone since.
         if powers.keys
             && let Some((physical, content)) = self.answered.get(&(call.kind, call.key.clone()))
         {
+            let of_another = powers.names
+                && self
+                    .find_physical(call.kind, host.as_deref(), physical)
+                    .is_some_and(|(_, there)| there.tag != call.instance);
+            if of_another {
+                return Answer::Conflict;
+            }
             self.deduplicated += 1;
             return Answer::Present(physical.clone(), content.clone());
         }
-        let host = powers.host_bound.then(|| call.host.clone());
         if powers.names {
             let name = content.name.clone().expect("a named type has a name");
             if let Some((_, there)) = self.find_physical(call.kind, host.as_deref(), &name) {
