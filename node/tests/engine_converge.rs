@@ -234,6 +234,7 @@ resources:
     member.shutdown().await.unwrap();
     assert!(world.effects_on("after").is_empty(), "nothing new starts");
     let again = start_alone(config, &world).await;
+    again.replica().linearize().await.unwrap();
     let settled = again.replica().read(|machine| {
         let slow = machine.resource_named(stack, "slow").unwrap();
         machine.resource(slow).unwrap().phase

@@ -81,6 +81,8 @@ pub struct CallContext {
     pub idempotency_key: String,
     /// Larger than that of any earlier holder of this instance. 0 for a look that nobody was assigned.
     pub fencing_token: u64,
+    /// The instance lives on this host and on no other, so what this host has no record of never began.
+    pub host_bound: bool,
     /// The stack's name, for messages and for names that people read.
     pub stack: Arc<str>,
     /// The resource's name, for the same.

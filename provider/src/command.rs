@@ -445,8 +445,17 @@ impl Provider for CommandProvider {
             .map(Told::of)
             .transpose()?;
         let told = aimed.or_else(|| Told::known_here(ctx, prior));
-        let told =
-            told.ok_or_else(|| Failure::refused("the command that reads it is not known"))?;
+        let lost_create = request
+            .aim
+            .is_some_and(|aim| aim.action == ActionKind::Create);
+        let Some(told) = told else {
+            // A create writes its record before its command runs.
+            return if lost_create && ctx.host_bound && prior.physical_id.is_none() {
+                Ok(Observed::absent())
+            } else {
+                Err(Failure::refused("the command that reads it is not known"))
+            };
+        };
         let Some(printed) = self.look_at(ctx, &told, prior).await? else {
             return Ok(Observed::absent());
         };

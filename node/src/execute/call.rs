@@ -174,6 +174,7 @@ mod tests {
             instance_id: "c-1".into(),
             idempotency_key: "c-1-create-1".into(),
             fencing_token: 1,
+            host_bound: false,
             stack: "stack".into(),
             resource: "resource".into(),
             not_after,

@@ -263,6 +263,7 @@ impl Order {
             instance_id: format!("{cluster}-{origin}"),
             idempotency_key: format!("{cluster}-{instance}-{action}-{key}"),
             fencing_token: assignment.token.0,
+            host_bound: self.facts.traits.host_bound,
             stack: self.facts.stack_name.clone(),
             resource: assignment.name.clone(),
             not_after,

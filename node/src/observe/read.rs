@@ -48,6 +48,7 @@ struct Settled {
     resource: Text,
     physical_id: Option<Text>,
     drifted: bool,
+    host_bound: bool,
     definition: Arc<DefinitionRow>,
     sources: Vec<(Reference, Option<InstanceId>)>,
 }
@@ -149,6 +150,7 @@ impl Reader {
                 resource: resource.name.clone(),
                 physical_id: row.physical_id.clone(),
                 drifted: row.drift.is_some(),
+                host_bound: row.traits.host_bound,
                 sources: definition.references.iter().map(source).collect(),
                 definition: Arc::clone(&definition),
             })
@@ -244,6 +246,7 @@ impl Reader {
             idempotency_key: format!("{cluster}-{}-read", settled.instance),
             // A read that nobody was assigned fences nobody.
             fencing_token: 0,
+            host_bound: settled.host_bound,
             stack: settled.stack.clone(),
             resource: settled.resource.clone(),
             not_after: BootTime::now().after(READ_TIME),

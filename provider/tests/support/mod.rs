@@ -44,6 +44,7 @@ impl Host {
             instance_id: format!("cluster-{instance}"),
             idempotency_key: format!("cluster-{instance}-create-1"),
             fencing_token: token,
+            host_bound: true,
             stack: Arc::from("web"),
             resource: Arc::from("site"),
             not_after: BootTime::NEVER,

@@ -134,7 +134,7 @@ fn is_spent(state: &State, id: InstanceId) -> bool {
     let type_name = |digest| &state.catalogue.definition(digest).type_name;
     let other_type =
         definition.is_some_and(|definition| type_name(definition) != type_name(row.definition));
-    row.lost_once && row.effect.is_none() && (other_type || row.traits.host_bound)
+    row.lost_once && (other_type || (row.effect.is_none() && row.traits.host_bound))
 }
 
 /// The deposed instance that should be current again, if any.
