@@ -123,12 +123,14 @@ impl State {
             .collect()
     }
 
-    /// Is some engine of this host, offering this type, not expired?
+    /// Is some engine of this host, offering this type, not expired? Before the first engine has made itself known,
+    /// nobody can tell, and everything counts as reachable: a new cluster has not failed.
     pub(crate) fn reachable(&self, type_name: &str, host: Option<&str>) -> bool {
-        self.engines.values().any(|engine| {
-            !engine.expired()
-                && engine.offers(type_name)
-                && host.is_none_or(|host| *engine.row.host == *host)
-        })
+        self.engines.is_empty()
+            || self.engines.values().any(|engine| {
+                !engine.expired()
+                    && engine.offers(type_name)
+                    && host.is_none_or(|host| *engine.row.host == *host)
+            })
     }
 }

@@ -220,10 +220,11 @@ impl Reference<'_> {
         let Some(definition) = definition.and_then(|digest| self.definition(digest)) else {
             return false;
         };
-        self.engines.values().any(|engine| {
-            engine.lease != LeaseState::Expired
-                && engine.offers.contains(&definition.type_name)
-                && host.as_ref().is_none_or(|host| *host == engine.host)
-        })
+        self.engines.is_empty()
+            || self.engines.values().any(|engine| {
+                engine.lease != LeaseState::Expired
+                    && engine.offers.contains(&definition.type_name)
+                    && host.as_ref().is_none_or(|host| *host == engine.host)
+            })
     }
 }
