@@ -5,14 +5,19 @@
 use std::time::Duration;
 
 use anneal_client::{Client, EndpointError, StackName};
+use tokio::time::{Instant, sleep};
 
 use crate::cli::{Common, Form, Patience, Tls, Wait};
 use crate::embedded::{Embedded, Purpose};
 use crate::exit::{Failure, Outcome};
+use crate::refusal::failure;
 use crate::tls::Pem;
 
 /// Who is asked when no cluster is named and there is no embedded one: a member with default flags on this machine.
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:7400";
+
+/// Time between two looks for the embedded engine; it takes some milliseconds to register.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What a command was told about calls in general.
 #[derive(Debug)]
@@ -65,7 +70,7 @@ impl Call {
             return self.to_endpoints(&self.common.endpoints.join(","));
         }
         match Embedded::open_existing(purpose).await? {
-            Some(embedded) => self.to_embedded(embedded),
+            Some(embedded) => self.to_embedded(embedded, purpose).await,
             None => self.to_endpoints(DEFAULT_ENDPOINT),
         }
     }
@@ -75,7 +80,8 @@ impl Call {
         if self.names_cluster() {
             return self.to_endpoints(&self.common.endpoints.join(","));
         }
-        self.to_embedded(Embedded::open_or_make().await?)
+        let embedded = Embedded::open_or_make().await?;
+        self.to_embedded(embedded, Purpose::Act).await
     }
 
     /// As [`Call::open`], for a command that changes something: an embedded member is an engine too if the change is
@@ -107,11 +113,35 @@ impl Call {
         })
     }
 
-    fn to_embedded(&self, embedded: Embedded) -> Outcome<Session> {
-        Ok(Session {
+    async fn to_embedded(&self, embedded: Embedded, purpose: Purpose) -> Outcome<Session> {
+        let session = Session {
             client: self.client(embedded.address(), None)?,
             embedded: Some(embedded),
-        })
+        };
+        if purpose == Purpose::Act
+            && let Err(failure) = self.engine_is_there(&session.client).await
+        {
+            session.close().await;
+            return Err(failure);
+        }
+        Ok(session)
+    }
+
+    /// Waits until the embedded engine has registered: a stack that no engine can reach counts as failed.
+    async fn engine_is_there(&self, client: &Client) -> Outcome {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let engines = client.engines(false).await.map_err(failure)?;
+            if engines.iter().any(|engine| engine.lease == "live") {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Failure::refused(
+                    "the embedded engine does not begin to work",
+                ));
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     fn client(&self, endpoints: &str, tls: Option<Pem>) -> Outcome<Client> {

@@ -129,6 +129,18 @@ fn a_stack_comes_up_changes_and_goes_down() {
 }
 
 #[test]
+fn a_reader_that_goes_away_does_not_stop_the_stack() {
+    let directory = directory();
+    write(&directory, "slow.yaml", SLOW);
+    let mut child = start(&directory, &["up", "-f", "slow.yaml"]);
+    drop(child.stdout.take());
+    let up = ended(child);
+    assert_eq!((up.code, up.stderr.as_str()), (0, ""));
+    let journal = directory.path().join("journal");
+    assert_eq!(fs::read_to_string(journal).expect("it was made"), "made\n");
+}
+
+#[test]
 fn a_preview_changes_nothing_and_its_plan_is_applied_as_shown() {
     let directory = directory();
     let here = directory.path();

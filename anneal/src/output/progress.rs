@@ -47,8 +47,22 @@ impl Progress {
                 bar.event(event);
                 Ok(())
             }
-            Self::Lines(lines) => lines.event(event),
+            Self::Lines(lines) => {
+                let told = lines.event(event);
+                self.unless_nobody_reads(told)
+            }
             Self::Silent => Ok(()),
+        }
+    }
+
+    /// Whoever read the progress has gone (`anneal up | head -1`): the stack is followed all the same.
+    fn unless_nobody_reads(&mut self, told: Outcome) -> Outcome {
+        match told {
+            Err(failure) if failure.is_silent() => {
+                *self = Self::Silent;
+                Ok(())
+            }
+            told => told,
         }
     }
 
@@ -59,7 +73,10 @@ impl Progress {
                 bar.stack(stack);
                 Ok(())
             }
-            Self::Lines(lines) => lines.stack(stack),
+            Self::Lines(lines) => {
+                let told = lines.stack(stack);
+                self.unless_nobody_reads(told)
+            }
             Self::Silent => Ok(()),
         }
     }
