@@ -5,13 +5,11 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 SEEDS ?= 100000
-SEED ?= 1
-MINUTES ?= 10
 N ?= 100000
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-.PHONY: help setup build test verify fix demo cluster bench chaos sim clean
+.PHONY: help setup build test verify fix demo cluster bench sim clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,11 +45,6 @@ cluster: build ## three members on this machine, to play with; Ctrl-C ends them
 bench: setup ## the benchmark table (N=100000 resources)
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- --resources $(N)
-
-chaos: setup ## members killed at random under load: SEED=1 MINUTES=10
-	@$(CARGO) build --locked -p anneal --bin anneal
-	@ANNEAL_CHAOS_SEED=$(SEED) ANNEAL_CHAOS_MINUTES=$(MINUTES) \
-		$(CARGO) test --locked -p anneal-tests --test chaos -- --nocapture
 
 sim: setup ## random histories of the state machine: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture
