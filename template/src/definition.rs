@@ -77,7 +77,7 @@ pub struct Definition {
     /// Name of the resource type, with the environment's aliases resolved.
     pub type_name: Arc<str>,
     /// Canonical, versioned bytes of type and properties (`body.rs` has the format): equal meaning, equal
-    /// bytes. For [`evaluate`](crate::evaluate).
+    /// bytes. For [`evaluate`](fn@crate::evaluate).
     pub body: Vec<u8>,
     /// What of other resources the body refers to; sorted, each once.
     pub references: Vec<Reference>,

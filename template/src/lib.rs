@@ -7,9 +7,9 @@
 //! | step | what happens |
 //! |---|---|
 //! | [`files_used`] | which files the texts include, so that the caller can fetch them |
-//! | [`compile`] | a whole template: every resource's [`Definition`] and [`Fragment`] |
+//! | [`compile`](fn@compile) | a whole template: every resource's [`Definition`] and [`Fragment`] |
 //! | [`compile_patch`] | a patch document against a stored stack, at the cost of what it touches |
-//! | [`evaluate`] | a definition's properties, when what it refers to is known |
+//! | [`evaluate`](fn@evaluate) | a definition's properties, when what it refers to is known |
 //! | [`evaluate_partial`] | the same for a preview, saying what is unknown |
 //! | [`render_template`] | the stored template as one YAML text |
 

@@ -43,7 +43,7 @@ pub trait Stored: Send + Sync {
     /// What a resource should be; `None`: it should not.
     fn desired(&self, stack: StackId, resource: &str) -> Option<DesiredRow>;
 
-    /// At most [`PAGE`] resources that should be, in the order of names, after a name.
+    /// At most `PAGE` resources that should be, in the order of names, after a name.
     fn desired_after(&self, stack: StackId, after: Option<&Text>) -> Vec<(Text, DesiredRow)>;
 
     /// Names of those whose definition requires this one.
