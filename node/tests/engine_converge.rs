@@ -14,7 +14,7 @@ use engine::{World, quick, start_alone, submit, until, until_converged};
 async fn a_stack_converges_follows_a_change_and_goes() {
     let directory = tempfile::tempdir().unwrap();
     let files = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
     let path = files.path().join("config");
     let template = |value: &str| {
@@ -60,7 +60,7 @@ resources:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_takes_a_few_entries_per_chunk() {
     let directory = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
     let mut template = String::from(
         "heat_template_version: 2021-04-16\nresources:\n  r0: { type: OS::Heat::None }\n",
@@ -85,7 +85,7 @@ async fn a_chain_takes_a_few_entries_per_chunk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_panics_is_no_verdict_and_is_asked_again() {
     let directory = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     world.panics.lock().unwrap().push("thing".into());
     let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
     let template = "
@@ -106,7 +106,7 @@ resources:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thing_changed_behind_our_back_is_seen_and_healed() {
     let directory = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
     let template = "
 heat_template_version: 2021-04-16
@@ -135,7 +135,11 @@ resources:
     .await;
     until_converged(&member, stack).await;
     let quiet = member.replica().progress().1;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let rounds = world.reads() + 4;
+    cluster::eventually("both are read twice more", async || {
+        (world.reads() >= rounds).then_some(())
+    })
+    .await;
     assert_eq!(
         member.replica().progress().1,
         quiet,
@@ -147,7 +151,7 @@ resources:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_fails_stops_and_a_mended_one_goes_on() {
     let directory = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
     let template = |fail: bool| {
         format!(
@@ -178,7 +182,7 @@ resources:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_fails_goes_back_by_itself() {
     let directory = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
     let template = |value: &str, path: &str| {
         format!(
@@ -215,23 +219,28 @@ resources:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_asked_to_stop_lets_what_runs_finish() {
     let directory = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
+    world.held.lock().unwrap().push("slow".into());
     let mut config = quick(directory.path(), &[], "a");
     config.drain_timeout = Duration::from_secs(20);
     let member = start_alone(config.clone(), &world).await;
     let template = "
 heat_template_version: 2021-04-16
 resources:
-  slow: { type: OS::Heat::Delay, properties: { min_wait: 1 } }
+  slow: { type: Test::Thing, properties: { value: x } }
   after: { type: Test::Thing, depends_on: slow, properties: { value: x } }
 ";
     let stack = submit(&member, Verb::Create, "web", template, None).await;
-    cluster::eventually("it runs", async || {
-        let running = member.replica().read(|machine| machine.running_in(stack));
-        (running > 0).then_some(())
+    cluster::eventually("the call runs", async || {
+        (!world.effects_on("slow").is_empty()).then_some(())
     })
     .await;
-    member.shutdown().await.unwrap();
+    let mut draining = member.context().draining.subscribe();
+    let shutdown = tokio::spawn(member.shutdown());
+    draining.wait_for(|draining| *draining).await.unwrap();
+    assert!(!shutdown.is_finished(), "a call is under way");
+    world.release();
+    shutdown.await.unwrap().unwrap();
     assert!(world.effects_on("after").is_empty(), "nothing new starts");
     let again = start_alone(config, &world).await;
     again.replica().linearize().await.unwrap();
@@ -245,5 +254,7 @@ resources:
         "what ran has finished and was reported"
     );
     until_converged(&again, stack).await;
+    assert_eq!(world.effects_on("slow"), ["create"], "it was made once");
+    assert!(world.looks.lock().unwrap().is_empty(), "nothing was unknown");
     again.shutdown().await.unwrap();
 }

@@ -20,7 +20,7 @@ resources:
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_restarts_and_looks_at_what_it_did_not_finish() {
     let directory = tempfile::tempdir().unwrap();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     world.stuck.lock().unwrap().push("stuck".into());
     let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
     let stack = submit(&member, Verb::Create, "web", STUCK, None).await;
@@ -44,7 +44,7 @@ async fn an_engine_restarts_and_looks_at_what_it_did_not_finish() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_dies_mid_create_and_another_looks_first() {
     let directories: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
-    let world = Arc::new(World::default());
+    let world = Arc::new(World::new());
     let first = start_alone(quick(directories[0].path(), &[], "a"), &world).await;
     let address = first.address().to_owned();
     let second = start(quick(directories[1].path(), &[&address], "b"), &world).await;

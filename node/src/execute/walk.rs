@@ -103,6 +103,8 @@ impl Shared {
                 Step::Dropped => {}
                 Step::Ended(result) => self.report(&duty, result),
                 Step::Ask(order) => {
+                    // It ends once its result is on its way: a member that stops waits for both.
+                    let _under_way = UnderWay::begin(&self, &order);
                     let result = self.ask(*order, &mut walked).await;
                     self.report(&duty, result);
                 }
@@ -111,7 +113,6 @@ impl Shared {
     }
 
     async fn ask(&self, order: Order, walked: &mut Walked) -> ActionResult {
-        let _under_way = UnderWay::begin(self, &order);
         let early = Arc::new(EarlyId {
             engine: Arc::clone(&self.engine),
             assignment: order.facts.assignment.clone(),

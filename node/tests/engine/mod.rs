@@ -40,7 +40,6 @@ pub(crate) struct Thing {
 }
 
 /// A world of things that every engine can reach, by the id of the instance that they carry.
-#[derive(Default)]
 pub(crate) struct World {
     pub(crate) things: Mutex<BTreeMap<String, Thing>>,
     /// Resources whose next create has its effect and never answers.
@@ -51,9 +50,38 @@ pub(crate) struct World {
     pub(crate) looks: Mutex<Vec<String>>,
     /// Resources whose next create panics before anything is done.
     pub(crate) panics: Mutex<Vec<String>>,
+    /// Resources whose create has its effect, and answers once [`World::release`] is called.
+    pub(crate) held: Mutex<Vec<String>>,
+    released: tokio::sync::Semaphore,
+    /// Observations so far, of anything.
+    pub(crate) reads: std::sync::atomic::AtomicUsize,
 }
 
 impl World {
+    /// A world with nothing in it.
+    pub(crate) fn new() -> Self {
+        Self {
+            things: Mutex::default(),
+            stuck: Mutex::default(),
+            effects: Mutex::default(),
+            looks: Mutex::default(),
+            panics: Mutex::default(),
+            held: Mutex::default(),
+            released: tokio::sync::Semaphore::new(0),
+            reads: Default::default(),
+        }
+    }
+
+    /// Lets one held create answer.
+    pub(crate) fn release(&self) {
+        self.released.add_permits(1);
+    }
+
+    /// How many observations there were.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(std::sync::atomic::Ordering::Acquire)
+    }
+
     pub(crate) fn effects_on(&self, resource: &str) -> Vec<&'static str> {
         let effects = self.effects.lock().unwrap();
         let of = effects.iter().filter(|(_, name)| name == resource);
@@ -155,10 +183,17 @@ impl Provider for Worldly {
         if take(&self.world.stuck, &name) {
             std::future::pending::<()>().await;
         }
+        if take(&self.world.held, &name) {
+            let permit = self.world.released.acquire().await;
+            permit.expect("it is never closed").forget();
+        }
         Ok(Applied::Done(made(ctx, &value)))
     }
 
     async fn read(&self, ctx: &CallContext, request: ReadRequest<'_>) -> Result<Observed, Failure> {
+        self.world
+            .reads
+            .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         let things = self.world.things.lock().unwrap();
         let Some(thing) = things.get(&ctx.instance_id) else {
             return Ok(Observed::absent());
