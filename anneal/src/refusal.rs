@@ -84,9 +84,12 @@ fn advice(error: &Error) -> String {
             "revision {} has won; look at it, then decide anew",
             refusal.revision
         ),
-        (Error::Refused(_), "protected" | "stack_protected") => {
+        (Error::Refused(_), "stack_protected") => {
             "take the protection back first: anneal stack update NAME -f FILE --protect=false"
                 .into()
+        }
+        (Error::Refused(_), "resource_protected") => {
+            "take `protect: true` out of the resource first, in a change of its own".into()
         }
         (Error::HistoryGone(_), _) => "watch from now on with --from-now".into(),
         _ => String::new(),

@@ -103,3 +103,30 @@ async fn a_plan_is_applied_exactly_or_refused() {
     let stack = world.converges("web", &reply).await;
     assert_eq!(stack.name, StackName::new("web").name);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_replace_something_protected_is_refused_and_the_preview_says_so() {
+    let world = World::new().await;
+    let directory = world.path("").display().to_string();
+    let guarded = |path: &str, content: &str| {
+        template(&format!(
+            "resources:\n  page:\n    type: Anneal::File\n    protect: true\n    properties: {{path: {directory}/{path}, content: {content}}}\n"
+        ))
+    };
+    world.converged("web", &guarded("page", "one")).await;
+    world.converged("web", &guarded("page", "two")).await;
+
+    let moved = up("web", &guarded("other", "two"));
+    let mut preview = world.client.preview(&moved).await.unwrap();
+    let page = preview.next().await.unwrap().unwrap();
+    assert_eq!(page.action, "replace");
+    assert!(page.because.contains("refused"), "{}", page.because);
+
+    let refused = world.client.submit(&moved).await.unwrap_err();
+    let Error::Refused(refusal) = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(refusal.reason, "resource_protected");
+    assert!(refusal.message.contains("page"), "{}", refusal.message);
+    assert_eq!(world.show("web").await.revision, 2, "nothing was changed");
+}

@@ -7,12 +7,17 @@ pub(crate) mod values;
 mod walk;
 mod weigh;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anneal_proto::v1::{self, preview_item::Item};
+use anneal_statemachine::{command::Difference, id::Text};
+use tokio::runtime::Handle;
 
 use self::walk::Walk;
-use crate::submit::{Received, Refused, Submitter, plan_id};
+use crate::{
+    replica::Replica,
+    submit::{Prepared, Received, Refused, Submitter, Workshop, plan_id},
+};
 
 /// Previews a submission: a summary, then every resource in the order of names.
 ///
@@ -50,4 +55,47 @@ pub async fn preview(
         .chain(resources)
         .map(item)
         .collect())
+}
+
+/// The protected resources that a submission sets anew, of those that are protected now.
+pub(crate) fn protected_in(replica: &Replica, prepared: &Prepared) -> BTreeSet<Text> {
+    let Some(now) = &prepared.base else {
+        return BTreeSet::new();
+    };
+    let protected: BTreeSet<Text> =
+        replica.read(|state| state.protected_in(now.id).cloned().collect());
+    if protected.is_empty() {
+        return protected;
+    }
+    let set = prepared.difference.set.iter().map(|set| &set.name);
+    set.filter(|name| protected.contains(*name))
+        .cloned()
+        .collect()
+}
+
+/// Refuses a submission that would replace something protected, as far as that can be told ahead.
+///
+/// # Errors
+/// [`Refused::Protected`] names the first such resource.
+pub(crate) fn spare_protected(
+    workshop: &Workshop,
+    replica: &Replica,
+    runtime: &Handle,
+    prepared: &Prepared,
+) -> Result<(), Refused> {
+    let protected = protected_in(replica, prepared);
+    let set = prepared.difference.set.iter();
+    let set = set.filter(|set| protected.contains(&set.name));
+    let only_these = Prepared {
+        base: prepared.base.clone(),
+        difference: Difference {
+            set: set.cloned().collect(),
+            ..Difference::default()
+        },
+        warnings: Vec::new(),
+    };
+    match Walk::new(workshop, replica, runtime, only_these).first_replaced()? {
+        Some((name, because)) => Err(Refused::Protected { name, because }),
+        None => Ok(()),
+    }
 }

@@ -85,6 +85,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.removals()?;
+        self.refusals();
         self.unchanged();
         let shown = |(name, (weighed, type_name)): (Text, (Weighed, Text))| v1::PreviewResource {
             name: name.to_string(),
@@ -95,6 +96,39 @@ impl<'a> Walk<'a> {
             depends_on_unknown: weighed.unknown,
         };
         Ok(self.weighed.into_iter().map(shown).collect())
+    }
+
+    /// The first of what is set that would be replaced, and why.
+    pub(super) fn first_replaced(self) -> Result<Option<(String, String)>, Refused> {
+        for name in &self.order {
+            match self.weigh_named(name)? {
+                Some((weighed, _)) if weighed.action == "replace" => {
+                    return Ok(Some((name.to_string(), weighed.because)));
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says of what is protected that it would not be done.
+    fn refusals(&mut self) {
+        let Some(now) = &self.base else { return };
+        let protected: Vec<Text> = self
+            .replica
+            .read(|state| state.protected_in(now.id).cloned().collect());
+        for name in protected {
+            let Some((weighed, _)) = self.weighed.get_mut(&name) else {
+                continue;
+            };
+            if matches!(weighed.action, "replace" | "delete") {
+                let because = match weighed.because.as_str() {
+                    "" => String::new(),
+                    because => format!("{because}; "),
+                };
+                weighed.because = format!("{because}it is protected, so this would be refused");
+            }
+        }
     }
 
     fn weigh_named(&self, name: &Text) -> Result<Option<(Weighed, Text)>, Refused> {

@@ -45,6 +45,9 @@ pub(crate) fn refused(refused: Refused) -> Status {
         Refused::TooLarge(_) => status(Code::ResourceExhausted, "too_large", &message),
         Refused::Rejected(rejection) => rejected(&rejection),
         Refused::PlanStale { .. } => status(Code::FailedPrecondition, "plan_stale", &message),
+        Refused::Protected { .. } => {
+            status(Code::FailedPrecondition, "resource_protected", &message)
+        }
         Refused::Deleting(_) => status(Code::FailedPrecondition, "deleting", &message),
         Refused::RevisionGone(_) => status(Code::NotFound, "revision_gone", &message),
         Refused::TooBusy(_) => status(Code::Aborted, "too_busy", &message),

@@ -68,6 +68,14 @@ pub enum Refused {
         /// What it would be.
         now: String,
     },
+    /// It would replace what must not be replaced.
+    #[error("resource {name} is protected, and this would replace it: {because}")]
+    Protected {
+        /// The resource.
+        name: String,
+        /// Why it can't be changed in place.
+        because: String,
+    },
     /// The stack is being deleted, which a patch or rollback can't undo.
     #[error("stack {0} is being deleted")]
     Deleting(String),

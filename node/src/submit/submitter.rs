@@ -20,7 +20,10 @@ use super::{
     rollback::rollback_difference,
     stage::{self, Proposal},
 };
-use crate::replica::{Committed, ProposeError, Replica};
+use crate::{
+    preview,
+    replica::{Committed, ProposeError, Replica},
+};
 
 /// Submissions worked out at once. More would only share the same cores, each holding its texts in memory meanwhile.
 const BENCHES: usize = 2;
@@ -98,6 +101,7 @@ impl Submitter {
             if let Some(plan_id) = &plan {
                 check_plan(plan_id, &asked, &prepared)?;
             }
+            let prepared = self.spare_protected(prepared).await?;
             let change = match &prepared.base {
                 None => Changing::Create,
                 Some(now) => Changing::Update(now.revision),
@@ -123,6 +127,17 @@ impl Submitter {
         self.wait_for_rest(&header.namespace, &header.name).await?;
         self.work(move |workshop, replica, runtime| workshop.prepare(&received, replica, runtime))
             .await
+    }
+
+    /// Refuses what would surely replace something protected. What only a provider can tell fails when it acts.
+    async fn spare_protected(&self, prepared: Prepared) -> Result<Prepared, Refused> {
+        if preview::protected_in(&self.replica, &prepared).is_empty() {
+            return Ok(prepared);
+        }
+        self.work(move |workshop, replica, runtime| {
+            preview::spare_protected(workshop, replica, runtime, &prepared).map(|()| prepared)
+        })
+        .await
     }
 
     /// Compiles a submission on its own.

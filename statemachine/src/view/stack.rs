@@ -65,6 +65,13 @@ impl StateMachine {
         })
     }
 
+    /// The names of a stack's protected resources, in id order.
+    pub fn protected_in(&self, id: StackId) -> impl Iterator<Item = &Text> {
+        let stack = self.state.stacks.get(&id);
+        let protected = stack.into_iter().flat_map(|stack| &stack.protected);
+        protected.map(|resource| &self.state.resource(*resource).row.name)
+    }
+
     /// The stack that has this name.
     pub fn stack_named(&self, namespace: &str, name: &str) -> Option<StackId> {
         self.state.stack_named(namespace, name)
