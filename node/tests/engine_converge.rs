@@ -255,6 +255,9 @@ resources:
     );
     until_converged(&again, stack).await;
     assert_eq!(world.effects_on("slow"), ["create"], "it was made once");
-    assert!(world.looks.lock().unwrap().is_empty(), "nothing was unknown");
+    assert!(
+        world.looks.lock().unwrap().is_empty(),
+        "nothing was unknown"
+    );
     again.shutdown().await.unwrap();
 }
