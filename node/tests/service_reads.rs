@@ -2,7 +2,9 @@
 
 mod service;
 
-use anneal_client::{Ended, Error, From, Read, ResourceName, StackName, WatchItem};
+use anneal_client::{
+    Cursor, Ended, Error, From, Read, RequestId, ResourceName, StackName, WatchItem,
+};
 use service::{World, template, up, values};
 
 fn web() -> StackName {
@@ -293,4 +295,57 @@ async fn a_namespace_is_watched_as_one_history_from_the_oldest_on() {
             break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_history_is_forgotten_and_who_asks_for_it_is_told() {
+    let world = World::with(|config| {
+        config.history = anneal_node::dispatch::HistoryLimits {
+            event_bytes: 2_000,
+            revisions: 4,
+        };
+    })
+    .await;
+    let mut last = 0;
+    for value in 0..30 {
+        let text = format!(
+            "resources:\n  one:\n    type: OS::Heat::Value\n    properties: {{value: {value}}}\n"
+        );
+        world.converged("web", &template(&text)).await;
+        last = world.show("web").await.revision;
+    }
+    assert_eq!(last, 30);
+    let client = &world.client;
+    let gone = async {
+        loop {
+            let mut watch = client.watch(
+                &web(),
+                From::After(Cursor {
+                    index: 2,
+                    sequence: 0,
+                }),
+                false,
+            );
+            match watch.next().await {
+                Err(Error::HistoryGone(_)) => return,
+                _ => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+            }
+        }
+    };
+    let patience = std::time::Duration::from_secs(60);
+    tokio::time::timeout(patience, gone)
+        .await
+        .expect("old events go");
+    let back = client
+        .rollback(&RequestId::fresh(), &web(), Some(1), None)
+        .await;
+    assert!(matches!(back, Err(Error::NotFound(_))), "{back:?}");
+    let near = client
+        .rollback(&RequestId::fresh(), &web(), Some(29), None)
+        .await;
+    assert_eq!(
+        near.unwrap().revision,
+        31,
+        "what is kept can be gone back to"
+    );
 }

@@ -21,10 +21,8 @@ pub(super) async fn queues(replica: Replica, leadership: Leadership) -> Result<(
     let mut changes = replica.changes();
     loop {
         while replica.read(|machine| machine.wants_advance()) {
-            match replica
-                .propose_as(&leadership, CommandKind::Advance)
-                .await?
-            {
+            let advanced = replica.insist(&leadership, CommandKind::Advance).await?;
+            match advanced.outcome {
                 Outcome::Advanced { more: true } => {}
                 _ => break,
             }
@@ -44,7 +42,7 @@ pub(super) async fn deadlines(
         let wait_ms = next_ms.map(|next_ms| next_ms.saturating_sub(leadership.state_ms()));
         if wait_ms == Some(0) {
             let fire = CommandKind::FireDeadlines;
-            replica.propose_as(&leadership, fire).await?;
+            replica.insist(&leadership, fire).await?;
         }
         tokio::time::sleep(DEADLINE_GRAIN).await;
         let wait = wait_ms.map_or(Duration::MAX, Duration::from_millis);
@@ -60,7 +58,7 @@ pub(super) async fn requests(replica: Replica, leadership: Leadership) -> Result
     loop {
         tokio::time::sleep(REQUESTS_EXPIRE).await;
         replica
-            .propose_as(&leadership, CommandKind::ExpireRequests)
+            .insist(&leadership, CommandKind::ExpireRequests)
             .await?;
     }
 }

@@ -9,25 +9,26 @@ use std::time::{Duration, Instant};
 use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::CommandKind;
+use anneal_statemachine::event::EventKind;
 use anneal_statemachine::id::{EngineRef, InstanceId, Token};
 use anneal_statemachine::outcome::{Assigned, Outcome, Refusal};
 use anneal_statemachine::row::LeaseState;
-use anneal_statemachine::view::{AssignmentView, Work};
+use anneal_statemachine::view::AssignmentView;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::broadcast;
 
 use super::load::Weight;
+use super::rest::Resting;
 use super::select::{Candidate, Moment, Picked, Selector};
 use crate::lease::hub::Hub;
 use crate::replica::{Changes, Committed, Leadership, ProposeError, Replica};
 
 /// Batches proposed and not yet decided, at most: enough to keep the log busy over a round trip.
 const MAX_PENDING_BATCHES: usize = 3;
-/// Work that was refused is not proposed again before this, unless it changes shape: the picture that led to the
-/// proposal was wrong, and may be still.
-const REFUSED_REST: Duration = Duration::from_millis(500);
+/// After a batch that was not decided: a quorum that was lost, or a leadership that moves, is not back at once.
+const UNDECIDED_REST: Duration = Duration::from_millis(50);
 
 /// What is due and was not taken waits for something else than time, and hides what is due after it.
 const DUE_AND_NOT_TAKEN: Duration = Duration::from_secs(1);
@@ -51,7 +52,9 @@ pub(super) struct Assigner {
     hub: Arc<Hub>,
     selector: Selector,
     counted: BTreeMap<InstanceId, Counted>,
-    resting: BTreeMap<Work, Instant>,
+    resting: Resting,
+    /// Nothing is proposed before this.
+    not_before: Option<Instant>,
     pending: FuturesUnordered<BoxFuture<'static, Decided>>,
 }
 
@@ -68,7 +71,8 @@ impl Assigner {
             hub,
             selector: Selector::new(&registry),
             counted: BTreeMap::new(),
-            resting: BTreeMap::new(),
+            resting: Resting::default(),
+            not_before: None,
             pending: FuturesUnordered::new(),
         }
     }
@@ -90,8 +94,9 @@ impl Assigner {
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
                 _ = stirred.changed() => {}
-                () = tokio::time::sleep(wait) => self.wake_rested(),
+                () = tokio::time::sleep(wait) => {}
             }
+            self.wake_rested();
             // Whatever else has come meanwhile is one more reason for the same decision.
             while let Ok(changes) = changes.try_recv() {
                 self.applied(&changes);
@@ -101,6 +106,9 @@ impl Assigner {
 
     /// Proposes one batch; false if there is nothing to propose.
     async fn propose(&mut self) -> Result<bool, ProposeError> {
+        if self.not_before.is_some() {
+            return Ok(false);
+        }
         let candidates = self.candidates();
         if candidates.is_empty() {
             return Ok(false);
@@ -112,7 +120,7 @@ impl Assigner {
                 machine,
                 now_ms,
                 candidates: &candidates,
-                aside: &|work| resting.contains_key(&work),
+                aside: &|work| resting.rests(work),
             })
         });
         if picked.is_empty() {
@@ -157,6 +165,7 @@ impl Assigner {
             }
             Err(error) => {
                 tracing::debug!(%error, "a batch of assignments was not decided");
+                self.not_before = Some(Instant::now() + UNDECIDED_REST);
                 Vec::new()
             }
         };
@@ -182,8 +191,7 @@ impl Assigner {
     fn refused(&mut self, picked: &Picked, refusal: &Refusal) {
         tracing::debug!(work = ?picked.work, engine = %picked.item.engine, %refusal, "refused");
         self.selector.decided(picked, false);
-        self.resting
-            .insert(picked.work, Instant::now() + REFUSED_REST);
+        self.resting.refused(picked.work, Instant::now());
     }
 
     /// Counts what was given, but for what has ended already: its end may have been applied before this.
@@ -215,6 +223,13 @@ impl Assigner {
         if changes.all {
             self.count_all();
             return;
+        }
+        let now = Instant::now();
+        for event in &changes.events {
+            if let (EventKind::Declined, Some(instance)) = (event.kind, event.instance) {
+                let resource = event.resource.as_ref().map(|(resource, _)| *resource);
+                self.resting.declined(instance, resource, now);
+            }
         }
         let touched = changes
             .instances
@@ -277,7 +292,7 @@ impl Assigner {
             wait_ms => Duration::from_millis(wait_ms),
         });
         let work = work.unwrap_or(Duration::MAX);
-        let rested = self.resting.values().min();
+        let rested = self.resting.next().into_iter().chain(self.not_before).min();
         let rested = rested.map_or(Duration::MAX, |until| {
             until.saturating_duration_since(Instant::now())
         });
@@ -291,7 +306,8 @@ impl Assigner {
 
     fn wake_rested(&mut self) {
         let now = Instant::now();
-        self.resting.retain(|_, until| *until > now);
+        self.resting.wake(now);
+        self.not_before = self.not_before.filter(|until| *until > now);
     }
 }
 

@@ -7,15 +7,18 @@
 mod advance;
 mod assign;
 mod expiry;
+mod history;
 pub mod load;
 mod reports;
+mod rest;
 mod rollback;
 pub mod select;
 pub mod turns;
 
+pub use self::history::HistoryLimits;
 pub use self::rollback::WayBack;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anneal_provider::Registry;
@@ -23,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::lease::clock::BootTime;
-use crate::lease::hub::Hub;
+use crate::lease::hub::{Hub, Leases};
 use crate::lease::reach::{Standpoint, registered};
 use crate::lease::table::{LeaseSettings, LeaseTable};
 use crate::observe;
@@ -44,6 +47,8 @@ pub struct Dispatch {
     pub way_back: Option<Arc<dyn WayBack>>,
     /// How observation goes about it.
     pub observation: observe::Settings,
+    /// How much history stacks keep.
+    pub history: HistoryLimits,
     /// Where the hub of the present leadership is shown.
     pub hub: watch::Sender<Option<Arc<Hub>>>,
     /// Where the observer of the present leadership is shown.
@@ -70,22 +75,29 @@ impl Dispatch {
         }
     }
 
-    /// Dispatches until this leadership is over, or a part of it has to begin again.
+    /// Dispatches until this leadership is over.
     async fn lead(&self, leadership: &Leadership, view: &mut watch::Receiver<LeadershipView>) {
-        let mut parts = self.begin(leadership);
-        let over = async {
-            let same =
-                |view: &LeadershipView| view.leading().is_some_and(|now| now.id == leadership.id);
-            // An error says that the replica has stopped, which is the end too.
-            let _ = view.wait_for(|view| !same(view)).await;
-        };
-        tokio::select! {
-            () = over => {}
-            Some(ended) = parts.join_next() => {
-                tracing::warn!(?ended, "a part of the dispatcher ended; beginning again");
-                tokio::time::sleep(BEGIN_AGAIN).await;
+        let began = BootTime::now();
+        let mut table = LeaseTable::new(self.leases, began);
+        table.registered(registered(&self.replica), began);
+        let leases: Leases = Arc::new(Mutex::new(table));
+        let same =
+            |view: &LeadershipView| view.leading().is_some_and(|now| now.id == leadership.id);
+        loop {
+            let mut parts = self.begin(leadership, &leases);
+            tokio::select! {
+                // An error says that the replica has stopped, which is the end too.
+                _ = view.wait_for(|view| !same(view)) => return self.step_down(parts),
+                Some(ended) = parts.join_next() => {
+                    tracing::error!(?ended, "a part of the dispatcher ended; beginning again");
+                }
             }
+            self.step_down(parts);
+            tokio::time::sleep(BEGIN_AGAIN).await;
         }
+    }
+
+    fn step_down(&self, mut parts: JoinSet<()>) {
         parts.abort_all();
         if let Some(hub) = self.hub.send_replace(None) {
             hub.close("the leader steps down");
@@ -93,12 +105,11 @@ impl Dispatch {
         self.observer.send_replace(None);
     }
 
-    fn begin(&self, leadership: &Leadership) -> JoinSet<()> {
+    fn begin(&self, leadership: &Leadership, leases: &Leases) -> JoinSet<()> {
         let replica = &self.replica;
-        let mut table = LeaseTable::new(self.leases, BootTime::now());
-        table.registered(registered(replica), BootTime::now());
         let standpoint = Standpoint::new(replica.clone(), leadership.clone());
-        let (hub, inflow) = Hub::new(Box::new(standpoint), table);
+        let (hub, inflow) = Hub::new(Box::new(standpoint), Arc::clone(leases));
+        hub.with_table(LeaseTable::expire_all_again);
         let mut parts = JoinSet::new();
         let (r, l, h) = (replica.clone(), leadership.clone(), hub.clone());
         parts.spawn(ends("expiry", expiry::run(r, l, h)));
@@ -108,6 +119,8 @@ impl Dispatch {
         parts.spawn(ends("deadlines", advance::deadlines(r, l)));
         let (r, l) = (replica.clone(), leadership.clone());
         parts.spawn(ends("requests", advance::requests(r, l)));
+        let (r, l) = (replica.clone(), leadership.clone());
+        parts.spawn(ends("history", history::run(r, l, self.history)));
         if let Some(way_back) = self.way_back.clone() {
             let (r, l) = (replica.clone(), leadership.clone());
             parts.spawn(ends("rollback", rollback::run(r, l, way_back)));

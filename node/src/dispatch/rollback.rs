@@ -3,15 +3,18 @@
 //! Only finds the stacks and keeps at it. How the way back is computed is not known here; whether it is still
 //! wanted is decided in the state machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anneal_statemachine::event::{Event, EventKind};
 use anneal_statemachine::id::StackId;
 use anneal_statemachine::outcome::StackStops;
+use anneal_statemachine::row::Stop;
+use anneal_statemachine::view::StackView;
 use async_trait::async_trait;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use crate::replica::{Leadership, Replica};
 
@@ -36,45 +39,59 @@ pub(super) async fn run(
 ) -> Result<(), String> {
     let mut changes = replica.changes();
     let mut due: BTreeSet<StackId> = all_due(&replica);
+    let mut resting: BTreeMap<StackId, Instant> = BTreeMap::new();
     loop {
-        let mut failed = BTreeSet::new();
-        for stack in std::mem::take(&mut due) {
-            if !is_due(&replica, stack) {
+        let now = Instant::now();
+        resting.retain(|stack, until| *until > now && due.contains(stack));
+        for stack in ready(&replica, &mut due) {
+            if resting.contains_key(&stack) {
                 continue;
             }
             tracing::info!(%stack, "rolling back");
             if let Err(error) = way_back.roll_back(&leadership, stack).await {
                 tracing::warn!(%stack, error, "the rollback was not decided; trying again");
-                failed.insert(stack);
+                resting.insert(stack, Instant::now() + AGAIN);
             }
         }
-        if !failed.is_empty() {
-            tokio::time::sleep(AGAIN).await;
-            due = failed;
-            continue;
-        }
-        match changes.recv().await {
-            Ok(changes) if !changes.all => {
-                let halted = changes.events.iter().filter(|event| halts(event));
-                due.extend(halted.filter_map(|event| event.stack));
+        let rested = resting.values().min().copied();
+        tokio::select! {
+            () = tokio::time::sleep_until(rested.unwrap_or(now)), if rested.is_some() => {}
+            seen = changes.recv() => match seen {
+                Ok(changes) if !changes.all => {
+                    let halted = changes.events.iter().filter(|event| halts(event));
+                    due.extend(halted.filter_map(|event| event.stack));
+                }
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => due = all_due(&replica),
+                Err(broadcast::error::RecvError::Closed) => return Ok(()),
             }
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => due = all_due(&replica),
-            Err(broadcast::error::RecvError::Closed) => return Ok(()),
         }
     }
+}
+
+/// Those of the due that may go back now. What is due and paused, or has not been taken in yet, stays in the set: its
+/// time comes with some later entry. What is due no more leaves it.
+fn ready(replica: &Replica, due: &mut BTreeSet<StackId>) -> Vec<StackId> {
+    replica.read(|machine| {
+        due.retain(|stack| machine.stack(*stack).is_some_and(|stack| is_due(&stack)));
+        let goes = |stack: &&StackId| {
+            let stops = machine.stack(**stack).and_then(|stack| stack.stops);
+            stops == Some(StackStops::RollbackDue)
+        };
+        due.iter().filter(goes).copied().collect()
+    })
 }
 
 fn halts(event: &Event) -> bool {
     matches!(event.kind, EventKind::Halted | EventKind::Failed)
 }
 
-fn is_due(replica: &Replica, stack: StackId) -> bool {
-    replica.read(|machine| {
-        let stops = machine.stack(stack).and_then(|stack| stack.stops);
-        stops == Some(StackStops::RollbackDue)
-    })
+fn is_due(stack: &StackView<'_>) -> bool {
+    stack.row.stop == Some(Stop::RollbackDue)
 }
 
 fn all_due(replica: &Replica) -> BTreeSet<StackId> {
-    replica.read(|machine| machine.rollbacks_due().map(|(stack, ..)| stack).collect())
+    replica.read(|machine| {
+        let due = machine.stacks().filter(is_due);
+        due.map(|stack| stack.id).collect()
+    })
 }

@@ -75,6 +75,7 @@ pub fn start(
         leases: context.config.leases,
         way_back,
         observation: observe::Settings::default(),
+        history: context.config.history,
         hub,
         observer,
     });

@@ -42,7 +42,8 @@ impl Said {
     }
 }
 
-/// Asks, and waits for the answer until the call's time or the lease is over.
+/// Asks, and waits for the answer until the call's time or the lease is over. It is cancelled then, for good: what the
+/// provider has left running elsewhere must not find the lease renewed, and go on.
 pub(crate) async fn call(provider: &dyn Provider, ctx: &CallContext, ask: Ask<'_>) -> Said {
     let asking = guarded(provider, ctx, ask);
     let over = over(ctx);
@@ -51,7 +52,10 @@ pub(crate) async fn call(provider: &dyn Provider, ctx: &CallContext, ask: Ask<'_
         // An answer that came in time counts, even if the time is over now.
         biased;
         said = &mut asking => said,
-        message = &mut over => Said::nothing(&ask, FailureClass::Aborted, message.to_owned()),
+        message = &mut over => {
+            ctx.cancel.cancel();
+            Said::nothing(&ask, FailureClass::Aborted, message.to_owned())
+        }
     }
 }
 
@@ -218,6 +222,8 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(ask("waits", &ctx), surrendered);
         assert!(answer.is_err());
+        renew.send_replace(in_ms(60_000));
+        assert!(!ctx.may_act(), "a later lease does not revive it");
     }
 
     #[tokio::test]

@@ -6,14 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anneal_statemachine::StateMachine;
-use anneal_statemachine::event::{Event, EventKind};
 use anneal_statemachine::id::{EngineRef, InstanceId};
 use tokio::sync::broadcast;
 
 use super::facts::Walked;
 use super::ledger::{Duty, Ledger, Seen, Steps};
 use super::walk::Shared;
-use crate::replica::Changes;
 
 /// Duties carried out in one go before others on this thread have their turn.
 const DUTIES_PER_TURN: usize = 64;
@@ -63,9 +61,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             }
         };
         perform(&shared, steps).await;
-        if let Some(changes) = changed {
-            cancel_superseded(&shared, &changes);
-        }
+        shared.cancel_superseded();
     }
 }
 
@@ -121,27 +117,4 @@ fn some_seen(machine: &StateMachine, me: EngineRef, instances: &[InstanceId]) ->
 fn is_derived(machine: &StateMachine, instance: InstanceId) -> bool {
     let instance = machine.instance(instance);
     instance.is_some_and(|instance| instance.row.traits.derived_id)
-}
-
-/// A change of a stack ends, where the provider can, what runs for a goal that is none any more; a cancelled stack
-/// ends everything.
-fn cancel_superseded(shared: &Shared, changes: &Changes) {
-    let concerns = |event: &&Event| {
-        matches!(
-            event.kind,
-            EventKind::Cancelled | EventKind::Revised | EventKind::Deleting
-        )
-    };
-    for event in changes.events.iter().filter(concerns) {
-        let Some(stack) = event.stack else { continue };
-        shared.cancel(|instance, call| {
-            call.stack == stack
-                && call.cancellable
-                && shared.replica.read(|machine| {
-                    machine
-                        .assignment(instance)
-                        .is_none_or(|assignment| assignment.cancel)
-                })
-        });
-    }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use anneal_provider::{BootTime, Progress};
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::{ActionResult, ReportItem};
-use anneal_statemachine::id::{InstanceId, StackId, Text, Token};
+use anneal_statemachine::id::{InstanceId, Text, Token};
 use anneal_statemachine::row::Action;
 use anneal_statemachine::view::AssignmentView;
 use prost::Message;
@@ -36,9 +36,8 @@ pub(super) struct Shared {
 /// A call under way.
 pub(super) struct Running {
     pub(super) token: Token,
-    pub(super) stack: StackId,
-    pub(super) cancel: CancellationToken,
-    pub(super) cancellable: bool,
+    cancel: CancellationToken,
+    cancellable: bool,
 }
 
 /// What becomes of a step.
@@ -104,24 +103,32 @@ impl Shared {
                 Step::Ended(result) => self.report(&duty, result),
                 Step::Ask(order) => {
                     // It ends once its result is on its way: a member that stops waits for both.
-                    let _under_way = UnderWay::begin(&self, &order);
-                    let result = self.ask(*order, &mut walked).await;
-                    self.report(&duty, result);
+                    let under_way = UnderWay::begin(&self, &order);
+                    let result = self.ask(*order, under_way.cancel.clone(), &mut walked);
+                    self.report(&duty, result.await);
                 }
             }
         }
     }
 
-    async fn ask(&self, order: Order, walked: &mut Walked) -> ActionResult {
+    async fn ask(
+        &self,
+        order: Order,
+        cancel: CancellationToken,
+        walked: &mut Walked,
+    ) -> ActionResult {
         let early = Arc::new(EarlyId {
             engine: Arc::clone(&self.engine),
             assignment: order.facts.assignment.clone(),
             known: Mutex::default(),
         });
-        let cancel = self.cancel_of(order.facts.assignment.instance);
         let ctx = self.context(&order, cancel, Some(early.clone()));
         if !ctx.may_act() {
             return verdict::declined(NotBegun::TooLate.to_string());
+        }
+        // What came between the look at the state and the entry among what runs has cancelled nothing.
+        if self.is_void(&order) {
+            return verdict::declined(NotBegun::Revoked.to_string());
         }
         let said = call::call(&*order.provider, &ctx, order.ask()).await;
         self.ended(order, said, walked, early.take().as_deref())
@@ -256,12 +263,39 @@ impl Shared {
         }
     }
 
-    fn cancel_of(&self, instance: InstanceId) -> CancellationToken {
-        let running = lock(&self.running);
-        running
-            .get(&instance)
-            .map(|running| running.cancel.clone())
-            .unwrap_or_default()
+    /// Ends, where the provider can, what runs for a goal that is none any more; a cancelled stack ends everything.
+    pub(super) fn cancel_superseded(&self) {
+        let cancellable: Vec<(InstanceId, Token)> = lock(&self.running)
+            .iter()
+            .filter(|(_, call)| call.cancellable && !call.cancel.is_cancelled())
+            .map(|(instance, call)| (*instance, call.token))
+            .collect();
+        if cancellable.is_empty() {
+            return;
+        }
+        let over: Vec<(InstanceId, Token)> = self.replica.read(|machine| {
+            let over = |(instance, _): &(InstanceId, Token)| {
+                let assignment = machine.assignment(*instance);
+                assignment.is_none_or(|assignment| assignment.cancel)
+            };
+            cancellable.into_iter().filter(over).collect()
+        });
+        if !over.is_empty() {
+            self.cancel(|instance, call| over.contains(&(instance, call.token)));
+        }
+    }
+
+    /// Whether an order that is about to be carried out must not be any more.
+    fn is_void(&self, order: &Order) -> bool {
+        let (instance, token) = (
+            order.facts.assignment.instance,
+            order.facts.assignment.token,
+        );
+        self.replica.read(|machine| {
+            machine.assignment(instance).is_none_or(|now| {
+                now.token != token || now.revoked || (now.cancel && now.action != Action::Look)
+            })
+        })
     }
 }
 
@@ -270,6 +304,7 @@ struct UnderWay<'a> {
     shared: &'a Shared,
     instance: InstanceId,
     token: Token,
+    cancel: CancellationToken,
 }
 
 impl<'a> UnderWay<'a> {
@@ -278,10 +313,10 @@ impl<'a> UnderWay<'a> {
             order.facts.assignment.instance,
             order.facts.assignment.token,
         );
+        let cancel = CancellationToken::new();
         let running = Running {
             token,
-            stack: order.facts.assignment.stack,
-            cancel: CancellationToken::new(),
+            cancel: cancel.clone(),
             cancellable: order.facts.traits.cancellable,
         };
         lock(&shared.running).insert(instance, running);
@@ -290,6 +325,7 @@ impl<'a> UnderWay<'a> {
             shared,
             instance,
             token,
+            cancel,
         }
     }
 }
@@ -304,6 +340,8 @@ impl Drop for UnderWay<'_> {
             running.remove(&self.instance);
         }
         drop(running);
+        // Whatever of it still runs elsewhere has no right to any more.
+        self.cancel.cancel();
         self.shared.engine.call_ended();
     }
 }

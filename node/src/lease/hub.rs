@@ -53,10 +53,14 @@ pub struct Answer {
     pub answer: proto::ObservationAnswer,
 }
 
+/// The leases of one leadership. They outlive a hub: what was proposed to be expired is renewed no more by the next one
+/// either, as long as the same leadership lasts.
+pub type Leases = Arc<Mutex<LeaseTable<EngineRef>>>;
+
 /// One leadership's engine streams.
 pub struct Hub {
     leading: Box<dyn Leading>,
-    table: Mutex<LeaseTable<EngineRef>>,
+    table: Leases,
     links: Mutex<BTreeMap<EngineRef, mpsc::Sender<FromLeader>>>,
     intake: mpsc::Sender<Intake>,
     answers: mpsc::Sender<Answer>,
@@ -74,12 +78,12 @@ pub struct Inflow {
 
 impl Hub {
     /// A hub for a leader that has applied an entry of its own term.
-    pub fn new(leading: Box<dyn Leading>, table: LeaseTable<EngineRef>) -> (Arc<Self>, Inflow) {
+    pub fn new(leading: Box<dyn Leading>, table: Leases) -> (Arc<Self>, Inflow) {
         let (intake, intake_out) = mpsc::channel(MAX_INTAKE_BATCHES);
         let (answers, answers_out) = mpsc::channel(MAX_INTAKE_BATCHES);
         let hub = Self {
             leading,
-            table: Mutex::new(table),
+            table,
             links: Mutex::default(),
             intake,
             answers,

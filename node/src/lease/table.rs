@@ -194,6 +194,13 @@ impl<E: Ord + Copy> LeaseTable<E> {
         }
     }
 
+    /// Whoever carried proposals on is gone: all that were under way are named again.
+    pub fn expire_all_again(&mut self) {
+        self.held
+            .values_mut()
+            .for_each(|held| held.proposed = false);
+    }
+
     /// When to ask for the due ones next.
     pub fn next_due(&self) -> Option<BootTime> {
         self.held
@@ -371,5 +378,20 @@ mod tests {
         table.heartbeat(1, leaving, sure(5, 11_000), at(11_000));
         assert_eq!(table.view(&1, at(11_500)), LeaseView::Draining);
         assert!(!table.takes_work(&1, at(11_500)));
+    }
+
+    #[test]
+    fn a_dispatcher_that_begins_anew_renews_nobody_whose_expiry_was_proposed() {
+        let mut table = table();
+        let over = at(BEGAN + 60_000);
+        assert_eq!(table.expire_due(over), [1, 2]);
+        table.expire_all_again();
+        let standing = Standing {
+            applied_index: 5,
+            quorum_at: Some(over),
+        };
+        let verdict = table.heartbeat(1, beat(5), standing, over);
+        assert_eq!(verdict, Verdict::Refused(Refusal::Expiring));
+        assert_eq!(table.expire_due(over), [1, 2], "they are named again");
     }
 }

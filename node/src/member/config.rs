@@ -3,7 +3,9 @@
 use std::{fs, net::ToSocketAddrs, path::PathBuf, time::Duration};
 
 use super::MemberError;
-use crate::{lease::table::LeaseSettings, network::Tls, replica::ReplicaConfig};
+use crate::{
+    dispatch::HistoryLimits, lease::table::LeaseSettings, network::Tls, replica::ReplicaConfig,
+};
 
 /// Actions at a time of one engine, unless it is told otherwise: most wait for something outside.
 const CAPACITY: u32 = 64;
@@ -48,6 +50,8 @@ pub struct Config {
     pub replica: ReplicaConfig,
     /// Engine leases.
     pub leases: LeaseSettings,
+    /// How much history stacks keep, while it leads.
+    pub history: HistoryLimits,
     /// How long actions may run on when it is asked to stop.
     pub drain_timeout: Duration,
     /// The bounds of templates that it takes while it leads.
@@ -69,6 +73,7 @@ impl Config {
             insecure: false,
             replica: ReplicaConfig::default(),
             leases: LeaseSettings::default(),
+            history: HistoryLimits::default(),
             drain_timeout: DRAIN_TIMEOUT,
             limits: anneal_template::Limits::default(),
         }

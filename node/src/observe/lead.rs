@@ -306,6 +306,14 @@ impl Lead {
     fn ask(&mut self, targets: Vec<Target>, check: Option<u64>) -> Vec<(Target, String)> {
         let mut requests: BTreeMap<EngineRef, Vec<Target>> = BTreeMap::new();
         let mut refused = Vec::new();
+        // One that is being read already is not asked about again: its answer counts for whoever asked first.
+        let (asked, targets): (Vec<Target>, Vec<Target>) = targets
+            .into_iter()
+            .partition(|target| self.asked.contains_key(&target.instance));
+        debug_assert!(
+            check.is_none() || asked.is_empty(),
+            "a check waits for its turn"
+        );
         for target in targets {
             match self.pick(&target) {
                 Some(engine) => requests.entry(engine).or_default().push(target),
@@ -446,12 +454,7 @@ impl Lead {
             let count = self.found.len().min(MAX_ENTRY_ITEMS);
             let items = self.found.drain(..count).collect();
             let command = CommandKind::Observe { items };
-            let committed = self
-                .replica
-                .submit(&self.leadership, command)
-                .await?
-                .committed()
-                .await?;
+            let committed = self.replica.insist(&self.leadership, command).await?;
             for check in self.checks.values_mut() {
                 check.checked.index = committed.index;
             }

@@ -24,6 +24,8 @@ use crate::codec;
 /// A leader that has just been elected, or whose followers are slow, hears from its quorum again within this; or
 /// else it has lost it.
 const QUORUM_PATIENCE: Duration = Duration::from_secs(3);
+/// Between two attempts of one that is not given up.
+const INSIST_AGAIN: Duration = Duration::from_millis(100);
 /// Between two attempts within that time.
 const QUORUM_RETRY: Duration = Duration::from_millis(10);
 
@@ -80,6 +82,28 @@ impl Replica {
         kind: CommandKind,
     ) -> Result<Outcome, ProposeError> {
         Ok(self.commit_as(leadership, kind).await?.outcome)
+    }
+
+    /// Proposes a command that may as well be applied twice, under this leadership, again and again until it is applied.
+    /// Whoever leads no more is stopped by others: until then there may just be no quorum for a while.
+    ///
+    /// # Errors
+    /// If the replica has stopped.
+    pub async fn insist(
+        &self,
+        leadership: &Leadership,
+        kind: CommandKind,
+    ) -> Result<Committed, ProposeError> {
+        loop {
+            match self.commit_as(leadership, kind.clone()).await {
+                Err(error @ ProposeError::Stopped(_)) => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "a proposal was not decided; trying again");
+                    tokio::time::sleep(INSIST_AGAIN).await;
+                }
+                committed => return committed,
+            }
+        }
     }
 
     async fn commit_as(

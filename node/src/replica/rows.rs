@@ -201,6 +201,20 @@ impl Rows<'_> {
         Ok(events)
     }
 
+    /// The log index and the size in bytes of every event of a stack, in order.
+    pub fn event_sizes(&self, stack: StackId) -> io::Result<Vec<(u64, u64)>> {
+        let from = key::event(Some(stack), 0, 0);
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(key::event(Some(stack), u64::MAX, u32::MAX));
+        let mut sizes = Vec::new();
+        for item in self.iterate(key::EVENTS, options, &from) {
+            let (key, bytes) = item.map_err(io_error)?;
+            let (_, index, _) = key::decode_event(&key)?;
+            sizes.push((index, (key.len() + bytes.len()) as u64));
+        }
+        Ok(sizes)
+    }
+
     /// Rows of a family whose keys begin with `prefix`, from `start` on if given, until `take` says no.
     fn scan(
         &self,
