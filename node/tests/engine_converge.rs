@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anneal_proto::v1::{OnFailure, StackOptions, Verb};
+use anneal_statemachine::command::Change;
 use anneal_statemachine::view::{Phase, Status};
-use engine::{World, quick, start_alone, submit, until, until_converged};
+use engine::{IMPOSSIBLE, World, change, quick, start_alone, submit, until, until_converged};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_converges_follows_a_change_and_goes() {
@@ -213,6 +214,56 @@ resources:
     until_converged(&member, stack).await;
     assert_eq!(world.effects_on("thing"), ["create", "update", "update"]);
     assert!(std::path::Path::new(&path).exists());
+    member.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_comes_due_in_a_pause_follows_when_it_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = Arc::new(World::new());
+    let member = start_alone(quick(directory.path(), &[], "a"), &world).await;
+    let template = |value: &str| {
+        format!(
+            "
+heat_template_version: 2021-04-16
+resources:
+  thing: {{ type: Test::Thing, properties: {{ value: {value} }} }}
+"
+        )
+    };
+    let options = StackOptions {
+        on_failure: OnFailure::Rollback.into(),
+        ..StackOptions::default()
+    };
+    let stack = submit(
+        &member,
+        Verb::Create,
+        "web",
+        &template("good"),
+        Some(options),
+    )
+    .await;
+    until_converged(&member, stack).await;
+    world.held.lock().unwrap().push("thing".into());
+    submit(&member, Verb::Update, "web", &template(IMPOSSIBLE), None).await;
+    cluster::eventually("the call runs", async || {
+        (world.effects_on("thing").last() == Some(&"refuse")).then_some(())
+    })
+    .await;
+    change(&member, "web", Change::Pause).await;
+    world.release();
+    cluster::eventually("it has failed", async || {
+        let running = member.replica().read(|machine| machine.running_in(stack));
+        (running == 0).then_some(())
+    })
+    .await;
+    until(&member, stack, Some(Status::Paused)).await;
+    change(&member, "web", Change::Resume).await;
+    until_converged(&member, stack).await;
+    let revision = member
+        .replica()
+        .read(|machine| machine.stack(stack).map(|stack| stack.row.revision.0));
+    assert_eq!(revision, Some(3), "it went back");
     member.shutdown().await.unwrap();
 }
 

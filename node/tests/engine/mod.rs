@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anneal_node::submit::{Received, Submitter, Text, Workshop};
+use anneal_node::submit::{Asked, Received, Submitter, Text, Workshop};
 use anneal_node::{Config, Member};
 use anneal_proto::v1;
 use anneal_provider::{
@@ -15,7 +15,8 @@ use anneal_provider::{
     Observed, Plan, PlanRequest, PlannedAction, PropertySchema, Provider, ReadRequest, Registry,
     TypeSchema, Values,
 };
-use anneal_statemachine::id::StackId;
+use anneal_statemachine::command::Change;
+use anneal_statemachine::id::{RequestId, StackId};
 use anneal_statemachine::view::Status;
 use async_trait::async_trait;
 
@@ -31,6 +32,9 @@ pub(crate) fn quick(directory: &Path, join: &[&str], host: &str) -> Config {
     config.leases.margin_ms = 300;
     config
 }
+
+/// A value that no thing can be updated to.
+pub(crate) const IMPOSSIBLE: &str = "impossible";
 
 /// One thing of the little world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub(crate) struct World {
     pub(crate) looks: Mutex<Vec<String>>,
     /// Resources whose next create panics before anything is done.
     pub(crate) panics: Mutex<Vec<String>>,
-    /// Resources whose create has its effect, and answers once [`World::release`] is called.
+    /// Resources whose next call answers only once [`World::release`] is called.
     pub(crate) held: Mutex<Vec<String>>,
     released: tokio::sync::Semaphore,
     /// Observations so far, of anything.
@@ -75,6 +79,13 @@ impl World {
     /// Lets one held create answer.
     pub(crate) fn release(&self) {
         self.released.add_permits(1);
+    }
+
+    async fn until_released(&self, name: &str) {
+        if take(&self.held, name) {
+            let permit = self.released.acquire().await;
+            permit.expect("it is never closed").forget();
+        }
     }
 
     /// How many observations there were.
@@ -156,6 +167,13 @@ impl Provider for Worldly {
                 .unwrap()
                 .push((action, name.clone()));
         };
+        if let ApplyRequest::Update { properties, .. } = request
+            && value_of(properties) == IMPOSSIBLE
+        {
+            note("refuse");
+            self.world.until_released(&name).await;
+            return Err(Failure::refused("the world can't be like that"));
+        }
         let value = match request {
             ApplyRequest::Create { properties, .. } => {
                 note("create");
@@ -183,10 +201,7 @@ impl Provider for Worldly {
         if take(&self.world.stuck, &name) {
             std::future::pending::<()>().await;
         }
-        if take(&self.world.held, &name) {
-            let permit = self.world.released.acquire().await;
-            permit.expect("it is never closed").forget();
-        }
+        self.world.until_released(&name).await;
         Ok(Applied::Done(made(ctx, &value)))
     }
 
@@ -265,8 +280,6 @@ pub(crate) async fn submit(
     template: &str,
     options: Option<v1::StackOptions>,
 ) -> StackId {
-    let workshop = Workshop::new(Arc::new(member.context().providers.clone()));
-    let submitter = Submitter::new(member.replica().clone(), workshop);
     let received = Received {
         header: v1::SubmitHeader {
             request_id: uuid::Uuid::now_v7().to_string(),
@@ -283,7 +296,23 @@ pub(crate) async fn submit(
         environments: Vec::new(),
         files: BTreeMap::new(),
     };
-    submitter.submit(received).await.unwrap().stack
+    submitter(member).submit(received).await.unwrap().stack
+}
+
+fn submitter(member: &Member) -> Submitter {
+    let workshop = Workshop::new(Arc::new(member.context().providers.clone()));
+    Submitter::new(member.replica().clone(), workshop)
+}
+
+/// Changes a stack without a template.
+pub(crate) async fn change(member: &Member, name: &str, change: Change) {
+    let asked = Asked {
+        request: RequestId(*uuid::Uuid::now_v7().as_bytes()),
+        namespace: "default".into(),
+        name: name.into(),
+        base: None,
+    };
+    submitter(member).change(&asked, change).await.unwrap();
 }
 
 /// Waits until a stack has this status; `None` is gone.
