@@ -14,7 +14,7 @@ use anneal_statemachine::command::{ActionResult, ErrorClass, Failure};
 use anneal_statemachine::digest::{Digest, fingerprint};
 use anneal_statemachine::id::InstanceId;
 use anneal_statemachine::row::{Action, DefinitionRow};
-use anneal_template::EvaluateError;
+use anneal_template::{EvaluateError, evaluate_partial};
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::call::{Ask, Said};
 use super::facts::{Facts, NotBegun, Walked};
 use super::secrets::texts_at;
-use super::values::{Stored, Values, canonical};
+use super::values::{Stored, Unreadable, Values, canonical};
 use super::verdict::{self, Used};
 use crate::replica::Rows;
 
@@ -72,6 +72,10 @@ impl Definitions {
         Ok(Some(row))
     }
 }
+
+/// Properties with all values put in, at most: a scalar of the default bound fits, and a report with them fits into a log
+/// entry.
+const MAX_PROPERTIES_BYTES: usize = 20 << 20;
 
 /// A question ready to be asked.
 pub(crate) struct Order {
@@ -130,7 +134,10 @@ impl Order {
             facts,
         };
         let ended = match order.facts.assignment.action {
-            Action::Delete => None,
+            Action::Delete => {
+                order.prepare_delete(rows, walked)?;
+                None
+            }
             Action::Create | Action::Update => order.evaluate(rows, walked)?,
             Action::Look => order.prepare_look(rows, walked)?,
         };
@@ -140,16 +147,16 @@ impl Order {
         })
     }
 
-    fn evaluate(
-        &mut self,
+    /// Every value that the definition refers to, as far as it is there.
+    fn values(
+        &self,
         rows: &Rows<'_>,
         walked: &Walked,
-    ) -> std::io::Result<Option<ActionResult>> {
-        let stack_id = self.facts.assignment.stack.to_string();
+    ) -> std::io::Result<Result<Values, Unreadable>> {
         let sources = &self.facts.sources;
         let mut failed = None;
         let values = Values::collect(
-            stack_id,
+            self.facts.assignment.stack.to_string(),
             &self.definition.references,
             &walked.produced,
             |reference| {
@@ -165,31 +172,65 @@ impl Order {
                 )
             },
         );
-        if let Some(error) = failed {
-            return Err(error);
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(values),
         }
-        let values = match values {
+    }
+
+    fn evaluate(
+        &mut self,
+        rows: &Rows<'_>,
+        walked: &Walked,
+    ) -> std::io::Result<Option<ActionResult>> {
+        let values = match self.values(rows, walked)? {
             Ok(values) => values,
             Err(unreadable) => return Ok(Some(refused(unreadable.to_string()))),
         };
-        match anneal_template::evaluate(&self.definition.body, &values) {
-            Ok(evaluated) => {
-                let properties = serde_json::Value::Object(evaluated.properties);
-                self.used = Some(Used {
-                    properties: Some(canonical(&properties)),
-                    inputs: values.inputs().to_vec(),
-                    secrets: texts_at(&properties, &evaluated.sensitive),
-                });
-                if let serde_json::Value::Object(properties) = properties {
-                    self.properties = properties;
-                }
-                Ok(None)
-            }
+        let evaluated = match anneal_template::evaluate(&self.definition.body, &values) {
+            Ok(evaluated) => evaluated,
             Err(error @ (EvaluateError::NotKnown(_) | EvaluateError::StackIdNotKnown)) => {
-                Ok(Some(verdict::declined(error.to_string())))
+                return Ok(Some(verdict::declined(error.to_string())));
             }
-            Err(error) => Ok(Some(refused(error.to_string()))),
+            Err(error) => return Ok(Some(refused(error.to_string()))),
+        };
+        let properties = serde_json::Value::Object(evaluated.properties);
+        let bytes = canonical(&properties);
+        if bytes.len() > MAX_PROPERTIES_BYTES {
+            return Ok(Some(refused(format!(
+                "its properties come to {} MiB with all values put in; at most {} MiB can be",
+                bytes.len() >> 20,
+                MAX_PROPERTIES_BYTES >> 20
+            ))));
         }
+        self.used = Some(Used {
+            properties: Some(bytes),
+            inputs: values.inputs().to_vec(),
+            secrets: texts_at(&properties, &evaluated.sensitive),
+        });
+        if let serde_json::Value::Object(properties) = properties {
+            self.properties = properties;
+        }
+        Ok(None)
+    }
+
+    /// What is made is deleted by what it was made from: secrets in it must not show in what is said of a failure.
+    fn prepare_delete(&mut self, rows: &Rows<'_>, walked: &Walked) -> std::io::Result<()> {
+        let Some(made_from) = &self.before.properties else {
+            return Ok(());
+        };
+        let values = self.values(rows, walked)?;
+        let evaluated = values
+            .ok()
+            .and_then(|values| evaluate_partial(&self.definition.body, &values).ok());
+        if let Some(evaluated) = evaluated {
+            let made_from = serde_json::Value::Object(made_from.clone());
+            self.used = Some(Used {
+                secrets: texts_at(&made_from, &evaluated.sensitive),
+                ..Used::default()
+            });
+        }
+        Ok(())
     }
 
     /// The aim of a look is known if what the lost action used can be put together again: the fingerprint tells.

@@ -6,6 +6,8 @@ use serde_json::Value as Json;
 
 /// A shorter secret is found in everything by chance: it only counts where it is all there is.
 const TELLING_CHARACTERS: usize = 4;
+/// What stands for a secret.
+const MASK: &str = "***";
 
 /// The texts of what JSON pointers into some properties point to.
 pub(crate) fn texts_at(properties: &Json, pointers: &[String]) -> Vec<String> {
@@ -28,6 +30,29 @@ pub(crate) fn carries(value: &Json, secrets: &[String]) -> bool {
         });
     });
     found
+}
+
+/// A text that people will read, without the secrets in it.
+pub(crate) fn masked(text: String, secrets: &[String]) -> String {
+    let telling = secrets
+        .iter()
+        .filter(|secret| secret.chars().count() >= TELLING_CHARACTERS);
+    let mut masked = text;
+    for secret in telling {
+        if masked.contains(secret.as_str()) {
+            masked = masked.replace(secret.as_str(), MASK);
+        }
+        // As providers quote what they were given.
+        let quoted = serde_json::Value::from(secret.as_str()).to_string();
+        let quoted = quoted.trim_matches('"');
+        if quoted != secret && masked.contains(quoted) {
+            masked = masked.replace(quoted, MASK);
+        }
+    }
+    if secrets.contains(&masked) {
+        return MASK.to_owned();
+    }
+    masked
 }
 
 /// The texts of strings and numbers in a value. What is null, a boolean or empty keeps no secret.
@@ -59,5 +84,15 @@ mod tests {
         assert!(carries(&json!("12"), &secrets));
         assert!(!carries(&json!("admin, 1234, swordfis"), &secrets));
         assert!(!carries(&json!(null), &secrets));
+    }
+
+    #[test]
+    fn words_about_a_failure_keep_the_secret() {
+        let secrets = ["sword\nfish".to_owned(), "12".to_owned()];
+        let masked = |text: &str| masked(text.to_owned(), &secrets);
+        assert_eq!(masked("bad password sword\nfish!"), "bad password ***!");
+        assert_eq!(masked(r#"got "sword\nfish""#), r#"got "***""#);
+        assert_eq!(masked("exit code 12"), "exit code 12", "too short to tell");
+        assert_eq!(masked("12"), "***");
     }
 }

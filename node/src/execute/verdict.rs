@@ -11,7 +11,10 @@ use anneal_statemachine::command::{
 };
 use bytes::Bytes;
 
-use super::{secrets::carries, values::offered};
+use super::{
+    secrets::{carries, masked},
+    values::offered,
+};
 
 /// What an action used, which its report carries beside the provider's answer.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +33,7 @@ pub(crate) fn of_apply(
     used: Used,
     answer: Result<Applied, Failure>,
 ) -> ActionResult {
-    match answer {
+    match answer.map_err(|failure| without_secrets(failure, &used)) {
         Ok(Applied::Done(made)) => ActionResult::Done(done(schema, made, Some(used))),
         Ok(Applied::Deleted) => ActionResult::Done(Done::default()),
         Ok(Applied::NeedsReplace { because }) => {
@@ -44,7 +47,7 @@ pub(crate) fn of_apply(
             physical_id,
             message,
         }) => ActionResult::Conflict {
-            message: message.into(),
+            message: masked(message, &used.secrets).into(),
             physical_id: Some(physical_id.into()),
         },
         Err(failure) => of_failure(failure),
@@ -57,6 +60,10 @@ pub(crate) fn of_look(
     used: Option<Used>,
     answer: Result<Observed, Failure>,
 ) -> ActionResult {
+    let answer = match &used {
+        Some(used) => answer.map_err(|failure| without_secrets(failure, used)),
+        None => answer,
+    };
     match answer {
         Ok(Observed::Absent { .. }) => ActionResult::Looked(Looked::Absent),
         Ok(Observed::Present(found)) if found.as_aimed && used.is_some() => {
@@ -78,10 +85,42 @@ pub(crate) fn no_verdict(message: impl Into<String>, physical_id: Option<&str>) 
     }
 }
 
+/// A result that can't be reported: what was made is there, and can't be used.
+pub(crate) fn too_large(result: ActionResult, bytes: usize) -> ActionResult {
+    let physical_id = match result {
+        ActionResult::Done(done)
+        | ActionResult::Looked(Looked::AsAimed(done) | Looked::Otherwise(done)) => done.physical_id,
+        _ => None,
+    };
+    ActionResult::Failed(Failed {
+        class: ErrorClass::Permanent,
+        before_effect: false,
+        left_something: true,
+        message: format!(
+            "what it reports comes to {} MiB, which is more than can be kept",
+            bytes >> 20
+        )
+        .into(),
+        retry_after_ms: None,
+        physical_id: physical_id.filter(|id| id.len() < MAX_TOLD_ID_BYTES),
+    })
+}
+
+/// A physical id that is told of what is too large.
+const MAX_TOLD_ID_BYTES: usize = 4_096;
+
 /// An action that was not begun, and will not be.
 pub(crate) fn declined(reason: impl Into<String>) -> ActionResult {
     ActionResult::Declined {
         reason: reason.into().into(),
+    }
+}
+
+/// What a provider says of a failure may repeat what it was given.
+fn without_secrets(failure: Failure, used: &Used) -> Failure {
+    Failure {
+        message: masked(failure.message, &used.secrets),
+        ..failure
     }
 }
 

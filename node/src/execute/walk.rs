@@ -374,15 +374,23 @@ impl Progress for EarlyId {
     }
 }
 
+/// A report with everything in it, at most: it has to fit into a log entry.
+const MAX_REPORT_BYTES: usize = 40 << 20;
+
 /// Puts a result on its way to the leader.
 fn send(engine: &Engine, assignment: &AssignmentView, result: ActionResult) {
-    let item = ReportItem {
+    let mut item = ReportItem {
         instance: assignment.instance,
         token: assignment.token,
         engine: assignment.engine,
         result,
     };
-    engine.report(codec::report(&item).encode_to_vec().into());
+    let mut report = codec::report(&item).encode_to_vec();
+    if report.len() > MAX_REPORT_BYTES {
+        item.result = verdict::too_large(item.result, report.len());
+        report = codec::report(&item).encode_to_vec();
+    }
+    engine.report(report.into());
 }
 
 fn word(result: &ActionResult) -> &'static str {

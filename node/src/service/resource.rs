@@ -6,7 +6,7 @@ use anneal_statemachine::{
     StateMachine,
     id::{InstanceId, ResourceId, Subject, Text},
     outcome::WaitReason,
-    row::{Action, InstanceRow, Observed, RowKey, RowValue},
+    row::{Action, AttributeRow, InstanceRow, Observed, RowKey, RowValue},
     view::{InstanceView, Phase},
 };
 
@@ -160,6 +160,9 @@ impl Seen {
         if self.resource.retry_at_ms > 0 {
             self.resource.retry_at_ms = wall_ms(replica.state_ms(), self.resource.retry_at_ms);
         }
+        if let (Some(current), false) = (self.current, detail.show_secrets) {
+            self.mask_id(rows, registry, current)?;
+        }
         if let (Some(current), false) = (self.current, detail.brief) {
             let type_name = self.type_name.as_deref().unwrap_or_default();
             for (name, row) in rows.attributes(current)? {
@@ -178,6 +181,26 @@ impl Seen {
             }
         }
         Ok(self.resource)
+    }
+
+    /// A physical id with a secret in it is masked as the attribute that it is.
+    fn mask_id(
+        &mut self,
+        rows: &Rows<'_>,
+        registry: &Registry,
+        current: InstanceId,
+    ) -> std::io::Result<()> {
+        let type_name = self.type_name.as_deref().unwrap_or_default();
+        if self.resource.physical_id.is_empty() || is_secret_by_type(registry, type_name, None) {
+            return Ok(());
+        }
+        let reference = rows.attribute(current, None)?;
+        let id = serde_json::Value::from(self.resource.physical_id.as_str()).to_string();
+        let is_secret = |row: &AttributeRow| row.sensitive && *row.bytes == *id.as_bytes();
+        if reference.as_ref().is_some_and(is_secret) {
+            self.resource.physical_id = MASK.to_owned();
+        }
+        Ok(())
     }
 
     /// The provider's words come after what follows from them.
