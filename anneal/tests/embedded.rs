@@ -189,6 +189,42 @@ resources:
 }
 
 #[test]
+fn a_failure_that_repeats_a_hidden_parameter_is_told_without_it() {
+    let directory = directory();
+    let template = "heat_template_version: 2021-04-16
+parameters:
+  password: { type: string, hidden: true }
+resources:
+  login:
+    type: Anneal::Command
+    properties:
+      environment: { PASSWORD: { get_param: password } }
+      create: 'echo no such user with $PASSWORD >&2; exit 3'
+";
+    write(&directory, "stack.yaml", template);
+    let up = ["up", "-f", "stack.yaml", "-p", "password=swordfish"];
+    let ended = anneal_in(directory.path(), &up);
+    let told = ended.stdout + &ended.stderr;
+    assert!(told.contains("no such user with ***"), "{told}");
+    let name = json(directory.path(), &["stack", "list"])[0]["name"].clone();
+    let name = name.as_str().expect("a name");
+    for question in [
+        vec!["stack", "events", name],
+        vec!["resource", "show", name, "login"],
+        vec!["stack", "show", name, "--template"],
+    ] {
+        let answer = json_or_text(directory.path(), &question);
+        assert!(!answer.contains("swordfish"), "{question:?}: {answer}");
+    }
+}
+
+fn json_or_text(directory: &Path, arguments: &[&str]) -> String {
+    let ended = anneal_in(directory, arguments);
+    assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+    ended.stdout
+}
+
+#[test]
 fn an_interrupted_up_finishes_what_runs_and_the_next_one_goes_on() {
     let directory = directory();
     write(&directory, "slow.yaml", SLOW);
