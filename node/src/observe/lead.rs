@@ -24,6 +24,8 @@ use crate::replica::{Changes, Leadership, ProposeError, Replica};
 const MAX_ASKED: usize = 256;
 /// Resources looked at under the replica's lock in one go.
 const PAGE: usize = 256;
+/// Pages looked through in one go.
+const MAX_PAGES: usize = 16;
 /// A read that nobody answered by then is not waited for any more: longer than an engine gives a read.
 const ANSWER_TIME: Duration = Duration::from_secs(40);
 /// Differences in one log entry, at most.
@@ -181,7 +183,12 @@ impl Lead {
 
     /// Asks for what is due and within the budget; returns how long there is nothing to do.
     fn go_on_walking(&mut self) -> Duration {
+        let mut pages = 0;
         loop {
+            if pages == MAX_PAGES {
+                // Whatever else waits has its turn: most resources may have nothing to be read.
+                return Duration::ZERO;
+            }
             let now_ms = self.now_ms();
             let reads = self.budget.available(now_ms).min(TURN_READS);
             let Some(next_at_ms) = self.walks.next_at_ms() else {
@@ -206,6 +213,7 @@ impl Lead {
                 .replica
                 .read(|machine| page(machine, stack, after.as_ref(), reads));
             self.budget.spend(page.targets.len());
+            pages += 1;
             self.walks
                 .visited(stack, page.last, page.ended, now_ms, rand::random());
             for (target, refused) in self.ask(page.targets, None) {

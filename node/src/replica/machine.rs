@@ -41,6 +41,8 @@ use crate::{
 
 /// Entries decoded before the lock is taken: what one batch of rows may hold.
 const GROUP_ENTRIES: usize = 512;
+/// Bytes of commands decoded before the lock is taken, unless one alone is larger: decoded they take several times as much.
+const GROUP_BYTES: usize = 8 << 20;
 /// How long the lock is held before readers get their turn.
 const LOCK_HELD: Duration = Duration::from_millis(3);
 /// Applied groups that a slow listener may be behind before it has to look at everything.
@@ -332,10 +334,15 @@ impl RaftStateMachine<TypeConfig> for Machine {
     {
         loop {
             let mut items = Vec::new();
+            let mut bytes = 0;
             while items.len() < GROUP_ENTRIES
+                && bytes < GROUP_BYTES
                 && let Some(entry) = entries.next().await
             {
                 let (entry, responder) = entry?;
+                if let EntryPayload::Normal(proposal) = &entry.payload {
+                    bytes += proposal.command.len();
+                }
                 items.push(decode(entry, responder)?);
             }
             if items.is_empty() {
