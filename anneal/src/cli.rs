@@ -4,7 +4,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
@@ -205,23 +204,23 @@ impl Wait {
     }
 }
 
-/// Runs the command that `arguments` name, and says how it ended.
-pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the command that `arguments` name; its exit code.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe under `anneal --help | head -1` is no failure.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { 0 });
+            return if error.use_stderr() { exit::USAGE } else { 0 };
         }
     };
     match execute(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             if !failure.is_silent() {
                 crate::output::complain(&failure);
             }
-            ExitCode::from(failure.code())
+            failure.code()
         }
     }
 }

@@ -19,6 +19,7 @@ mod refusal;
 mod submission;
 mod tls;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -26,5 +27,9 @@ fn main() -> ExitCode {
     if let Some(code) = anneal_provider::companion_main() {
         return code;
     }
-    cli::run(std::env::args_os())
+    let code = cli::run(std::env::args_os());
+    // What is not written by now never will be; whoever read it may be gone.
+    let _ = std::io::stdout().flush();
+    // Threads of a member may still run: the storage library's destructors must not run under them.
+    signal_hook::low_level::exit(i32::from(code))
 }

@@ -2,7 +2,7 @@
 
 mod service;
 
-use anneal_client::{Error, StackName, Submission};
+use anneal_client::{Error, RequestId, StackName, Submission};
 use service::{World, id, template, up};
 
 fn site(content: &str, extra: &str, directory: &str) -> String {
@@ -129,4 +129,43 @@ async fn what_would_replace_something_protected_is_refused_and_the_preview_says_
     assert_eq!(refusal.reason, "resource_protected");
     assert!(refusal.message.contains("page"), "{}", refusal.message);
     assert_eq!(world.show("web").await.revision, 2, "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_protected_stack_is_replaced_and_it_does_not_go_back_to_nothing() {
+    let world = World::new().await;
+    let directory = world.path("").display().to_string();
+    let mut first = up("web", &site("one", "", &directory));
+    first.options.protect = Some(true);
+    let reply = world.client.submit(&first).await.unwrap();
+    world.converges("web", &reply).await;
+
+    let moved = site("one", "", &directory).replace("/page,", "/other,");
+    let refused = world.client.submit(&up("web", &moved)).await;
+    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    let stack = StackName::new("web");
+    let back = world
+        .client
+        .rollback(&RequestId::fresh(), &stack, Some(0), None)
+        .await;
+    assert!(matches!(back, Err(Error::Refused(_))), "{back:?}");
+    world.converged("web", &site("two", "", &directory)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_made_is_previewed_as_made() {
+    let world = World::new().await;
+    let text = template(
+        "resources:\n  bad:\n    type: Anneal::File\n    properties: {path: /proc/nowhere/file, content: x}\n  \
+         after:\n    type: OS::Heat::Value\n    depends_on: bad\n    properties: {value: 1}\n",
+    );
+    let reply = world.up("web", &text).await.unwrap();
+    let ended = world.ended("web", &reply).await;
+    assert!(
+        matches!(ended, anneal_client::Ended::Failed(_)),
+        "{ended:?}"
+    );
+    let (_, resources) = world.preview(&up("web", &text)).await;
+    let expected = [("after", "create"), ("bad", "create")];
+    assert_eq!(resources, pairs(&expected));
 }

@@ -112,7 +112,7 @@ async fn a_failure_says_why_and_what_waits_for_it_names_it() {
         ("failed", vec!["after".to_owned()])
     );
     assert!(
-        bad.reason.len() > "failed after 1 attempts: ".len(),
+        bad.reason.len() > "failed after 1 attempt: ".len(),
         "{}",
         bad.reason
     );

@@ -319,7 +319,7 @@ pub enum WaitReason {
         not_before_ms: u64,
     },
     /// It has failed.
-    #[error("failed after {attempts} attempts")]
+    #[error("failed after {attempts} {}", if *attempts == 1 { "attempt" } else { "attempts" })]
     Failed {
         /// Attempts.
         attempts: u32,

@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::cli::{CallLimit, Form, Wait};
 use crate::embedded::Purpose;
 use crate::exit::Outcome;
-use crate::follow::{Change, follow_if_asked};
+use crate::follow::{Change, follow_along, is_going};
 use crate::output::{Out, json, table};
 use crate::refusal::failure;
 
@@ -177,13 +177,14 @@ impl Retry {
         let resource = self.named.name(call);
         let session = call.open_to_change(&self.wait).await?;
         let outcome = async {
+            let going = is_going(&session.client, &resource.stack).await;
             let reply = session
                 .client
                 .retry_resource(&RequestId::fresh(), &resource)
                 .await
                 .map_err(failure)?;
             let change = Change::of(&resource.stack, reply, "tried again");
-            follow_if_asked(call, &session, change, self.wait.patience()).await
+            follow_along(call, &session, change, going, self.wait.patience()).await
         }
         .await;
         session.close().await;
@@ -201,13 +202,14 @@ impl Resolve {
         let instance = self.instance.unwrap_or(0);
         let session = call.open_to_change(&self.wait).await?;
         let outcome = async {
+            let going = is_going(&session.client, &resource.stack).await;
             let reply = session
                 .client
                 .resolve_resource(&RequestId::fresh(), &resource, instance, verdict)
                 .await
                 .map_err(failure)?;
             let change = Change::of(&resource.stack, reply, "resolved");
-            follow_if_asked(call, &session, change, self.wait.patience()).await
+            follow_along(call, &session, change, going, self.wait.patience()).await
         }
         .await;
         session.close().await;

@@ -178,6 +178,9 @@ fn check(times: &Times) -> Outcome {
     if times.raft_election_max <= times.raft_election_min {
         return usage("--raft-election-max must be longer than --raft-election-min");
     }
+    if times.raft_election_max < times.raft_heartbeat * 3 {
+        return usage("--raft-election-max must be at least three times --raft-heartbeat");
+    }
     Ok(())
 }
 

@@ -81,6 +81,26 @@ pub(crate) async fn follow_if_asked(
     conclude(call, session, change, goal, patience).await
 }
 
+/// Whether a stack is on its way out, before something is done to help it along: its end is then that it is gone.
+pub(crate) async fn is_going(client: &Client, stack: &StackName) -> bool {
+    let shown = client.show_stack(stack, Read::default()).await;
+    shown.is_ok_and(|stack| stack.status == "deleting")
+}
+
+/// After `retry`, `resolve`: returns, or follows the stack to where it was going.
+pub(crate) async fn follow_along(
+    call: &Call,
+    session: &Session,
+    change: Change<'_>,
+    going: bool,
+    patience: Patience,
+) -> Outcome {
+    match going {
+        true => conclude(call, session, change, Goal::Deleted, patience).await,
+        false => follow_if_asked(call, session, change, patience).await,
+    }
+}
+
 /// Says that the change is committed, or follows it to `goal` and tells the end.
 pub(crate) async fn conclude(
     call: &Call,

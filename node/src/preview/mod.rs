@@ -57,17 +57,17 @@ pub async fn preview(
         .collect())
 }
 
-/// The protected resources that a submission sets anew, of those that are protected now.
+/// The resources that a submission sets anew and must not replace: those that are protected now, or whose stack is.
 pub(crate) fn protected_in(replica: &Replica, prepared: &Prepared) -> BTreeSet<Text> {
     let Some(now) = &prepared.base else {
         return BTreeSet::new();
     };
+    let set = prepared.difference.set.iter().map(|set| &set.name);
+    if now.options.protect {
+        return set.cloned().collect();
+    }
     let protected: BTreeSet<Text> =
         replica.read(|state| state.protected_in(now.id).cloned().collect());
-    if protected.is_empty() {
-        return protected;
-    }
-    let set = prepared.difference.set.iter().map(|set| &set.name);
     set.filter(|name| protected.contains(*name))
         .cloned()
         .collect()

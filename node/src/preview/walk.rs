@@ -1,7 +1,7 @@
 //! Goes through what a difference touches and, from there, through whatever refers to it: each resource when what it
 //! refers to has been weighed. What no change reaches is unchanged.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use anneal_proto::v1;
 use anneal_provider::{PlanRequest, PlannedAction, TypeSchema, Values};
@@ -9,6 +9,7 @@ use anneal_statemachine::{
     command::{Definition, DeletionPolicy, Policy, Reference},
     id::{InstanceId, Text},
     row::{InstanceRow, Observed},
+    view::Phase,
 };
 use anneal_template::{Known, Lookup};
 use bytes::Bytes;
@@ -85,8 +86,8 @@ impl<'a> Walk<'a> {
             }
         }
         self.removals()?;
+        self.unchanged()?;
         self.refusals();
-        self.unchanged();
         let shown = |(name, (weighed, type_name)): (Text, (Weighed, Text))| v1::PreviewResource {
             name: name.to_string(),
             r#type: type_name.to_string(),
@@ -114,14 +115,16 @@ impl<'a> Walk<'a> {
     /// Says of what is protected that it would not be done.
     fn refusals(&mut self) {
         let Some(now) = &self.base else { return };
-        let protected: Vec<Text> = self
+        let protected: BTreeSet<Text> = self
             .replica
             .read(|state| state.protected_in(now.id).cloned().collect());
-        for name in protected {
-            let Some((weighed, _)) = self.weighed.get_mut(&name) else {
-                continue;
+        for (name, (weighed, _)) in &mut self.weighed {
+            let refused = match weighed.action {
+                "replace" => now.options.protect || protected.contains(name),
+                "delete" => protected.contains(name),
+                _ => false,
             };
-            if matches!(weighed.action, "replace" | "delete") {
+            if refused {
                 let because = match weighed.because.as_str() {
                     "" => String::new(),
                     because => format!("{because}; "),
@@ -210,29 +213,40 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The rest, page by page.
-    fn unchanged(&mut self) {
-        let Some(now) = &self.base else { return };
-        let mut after: Option<Text> = None;
+    /// The rest, page by page. What is not as it should be, whatever the reason, is weighed: it acts by itself.
+    fn unchanged(&mut self) -> Result<(), Refused> {
+        let Some(now) = &self.base else { return Ok(()) };
+        let (stack, mut after) = (now.id, None::<Text>);
         loop {
-            let page: Vec<(Text, Option<Text>)> = self.replica.read(|state| {
+            let page: Vec<(Text, Option<Text>, bool)> = self.replica.read(|state| {
                 state
-                    .resources_after(now.id, after.as_ref())
+                    .resources_after(stack, after.as_ref())
                     .take(PAGE)
                     .filter_map(|id| {
                         let view = state.resource(id)?;
                         let desired = view.desired.is_some_and(|it| it.definition.is_some());
                         let type_name = view.type_name.filter(|_| desired);
-                        Some((view.name.clone(), type_name.cloned()))
+                        let settled = view.phase == Some(Phase::Settled);
+                        Some((view.name.clone(), type_name.cloned(), settled))
                     })
                     .collect()
             });
-            let Some((last, _)) = page.last() else { return };
+            let Some((last, ..)) = page.last() else {
+                return Ok(());
+            };
             after = Some(last.clone());
-            for (name, type_name) in page {
+            for (name, type_name, settled) in page {
                 let Some(type_name) = type_name else { continue };
+                if self.weighed.contains_key(&name) {
+                    continue;
+                }
+                let weighed = match settled {
+                    true => None,
+                    false => self.weigh_named(&name)?,
+                };
                 let unchanged = || (Weighed::plain("unchanged"), type_name);
-                self.weighed.entry(name).or_insert_with(unchanged);
+                let weighed = weighed.unwrap_or_else(unchanged);
+                self.weighed.insert(name, weighed);
             }
         }
     }

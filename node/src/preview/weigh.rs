@@ -56,11 +56,13 @@ impl Walk<'_> {
             .deposed
             .iter()
             .any(|it| it.definition == definition.digest);
-        let current = there.current.as_ref().filter(|(_, row, _)| is_there(row));
+        let current = there.current.as_ref();
+        let going = current.is_some_and(|(_, row, _)| row.delete_begun || row.condemned);
+        let current = current.filter(|(_, row, _)| is_there(row) && !going);
         let Some((instance, row, type_name)) = current else {
             return match again {
                 true => Ok(Weighed::plain("take_back")),
-                false => self.weigh_new(definition, lookup),
+                false => self.weigh_new(definition, going, lookup),
             };
         };
         if **type_name != *definition.type_name {
@@ -133,7 +135,12 @@ impl Walk<'_> {
         Ok(weighed)
     }
 
-    fn weigh_new(&self, definition: &Definition, lookup: &dyn Lookup) -> Result<Weighed, Refused> {
+    fn weigh_new(
+        &self,
+        definition: &Definition,
+        going: bool,
+        lookup: &dyn Lookup,
+    ) -> Result<Weighed, Refused> {
         let unknown = match definition.references.is_empty() {
             true => false,
             false => !evaluate(&definition.body, lookup)?.unknown.is_empty(),
@@ -141,6 +148,10 @@ impl Walk<'_> {
         Ok(Weighed {
             unknown,
             attributes: Some(Values::new()),
+            because: match going {
+                true => "what is there is being deleted".to_owned(),
+                false => String::new(),
+            },
             ..Weighed::plain("create")
         })
     }

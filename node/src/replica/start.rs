@@ -236,12 +236,16 @@ fn raft_config(
     addressee: &Addressee,
 ) -> Result<Arc<openraft::Config>, StartError> {
     let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let election_max = ms(config.election_max);
+    let waits = Waits::of(
+        ms(config.heartbeat),
+        ms(config.election_min),
+        ms(config.election_max),
+    );
     let config = openraft::Config {
         cluster_name: addressee.cluster_id.clone(),
         heartbeat_interval: ms(config.heartbeat),
-        election_timeout_min: ms(config.election_min),
-        election_timeout_max: election_max,
+        election_timeout_min: waits.min_ms,
+        election_timeout_max: waits.lease_ms,
         install_snapshot_timeout: ms(CHECKPOINT_TIMEOUT),
         max_payload_entries: MESSAGE_ENTRIES,
         replication_lag_threshold: LAG_ENTRIES,
@@ -249,7 +253,7 @@ fn raft_config(
         // Purging is decided next door, by bytes too.
         max_in_snapshot_log_to_keep: u64::MAX,
         // No shorter than a leader's lease and an election.
-        quorum_loss_probe_interval: Some(2 * election_max + ms(config.heartbeat)),
+        quorum_loss_probe_interval: Some(2 * waits.lease_ms + ms(config.heartbeat)),
         enable_pre_vote: Some(true),
         // Every leadership is one of its own, also that of a leader that was away for a moment.
         enable_leader_restore: Some(false),
@@ -259,4 +263,47 @@ fn raft_config(
         .validate()
         .map_err(|error| StartError::Config(error.to_string()))?;
     Ok(Arc::new(config))
+}
+
+/// How long a follower waits before it stands for election, as the Raft library counts it: a leader's lease, which is
+/// its longest wait, and then a random wait between the shortest and the longest.
+#[derive(Debug, PartialEq, Eq)]
+struct Waits {
+    min_ms: u64,
+    lease_ms: u64,
+}
+
+impl Waits {
+    /// So that an election begins after a silence between `min_ms` and `max_ms` in all. Half of the longest silence is the
+    /// lease; the shortest wait after it is no shorter than the library allows.
+    fn of(heartbeat_ms: u64, min_ms: u64, max_ms: u64) -> Self {
+        let lease_ms = max_ms / 2;
+        let allowed_ms = heartbeat_ms + 1;
+        Self {
+            min_ms: min_ms.saturating_sub(lease_ms).max(allowed_ms),
+            lease_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_election_begins_within_the_silence_that_was_asked_for() {
+        let waits = Waits::of(300, 1_500, 3_000);
+        let silence = waits.lease_ms + waits.min_ms..=2 * waits.lease_ms;
+        assert_eq!(silence, 1_801..=3_000);
+        assert_eq!(Waits::of(100, 2_000, 3_000).min_ms, 500);
+    }
+
+    #[test]
+    fn the_default_times_are_such_as_the_library_takes() {
+        let addressee = Addressee {
+            cluster_id: "c".into(),
+            member_id: 1,
+        };
+        assert!(raft_config(&ReplicaConfig::default(), &addressee).is_ok());
+    }
 }

@@ -6,7 +6,7 @@ use anneal_statemachine::{
     StateMachine,
     id::{InstanceId, ResourceId, Subject, Text},
     outcome::WaitReason,
-    row::{Action, AttributeRow, InstanceRow, Observed, RowKey, RowValue},
+    row::{Action, AttributeRow, InstanceRow, Observed, ReportedDrift, RowKey, RowValue},
     view::{InstanceView, Phase},
 };
 
@@ -104,7 +104,11 @@ fn physical_id(row: &InstanceRow) -> String {
     row.physical_id.as_deref().unwrap_or_default().to_owned()
 }
 
+/// As a provider last saw it, also where what it saw was only reported.
 fn observed(row: Option<&InstanceRow>) -> &'static str {
+    if row.is_some_and(|row| row.drift == Some(ReportedDrift::Vanished)) {
+        return "absent";
+    }
     match row.map(|row| row.observed) {
         None | Some(Observed::Absent) => "absent",
         Some(Observed::Unknown) => "unknown",
@@ -122,7 +126,7 @@ fn action(action: Action) -> &'static str {
 }
 
 fn drift_told(current: Option<&InstanceView<'_>>) -> Option<String> {
-    use anneal_statemachine::row::ReportedDrift::{Changed, Unhealthy, Vanished};
+    use ReportedDrift::{Changed, Unhealthy, Vanished};
     let drift = current?.row.drift?;
     let what = match drift {
         Vanished => "it has vanished",

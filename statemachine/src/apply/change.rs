@@ -128,6 +128,10 @@ impl Turn<'_> {
         failed: Option<Revision>,
     ) -> Result<bool, Rejection> {
         self.check_rollback(id, to, failed)?;
+        if to == Revision::default() && failed.is_none() {
+            // Back to nothing is a deletion by another name.
+            self.check_delete(id)?;
+        }
         self.update(
             id,
             request,

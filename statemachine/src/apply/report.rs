@@ -115,7 +115,9 @@ impl Turn<'_> {
         if !wanted {
             return;
         }
-        let protect = resource.policy().is_some_and(|policy| policy.protect);
+        let stack = self.state.stack(resource.row.stack);
+        let protect =
+            stack.row.options.protect || resource.policy().is_some_and(|policy| policy.protect);
         if protect {
             let message = format!("it would have to be replaced, but is protected: {because}");
             let failure = Failure {

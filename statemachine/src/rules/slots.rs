@@ -170,6 +170,20 @@ fn slot(standing: &Standing, job: Job, lane: u32) -> Slot {
     }
 }
 
+/// It has failed for good, and what its attempt left behind is still to be deleted, which mends nothing.
+pub(crate) fn failed_leaving(state: &State, id: ResourceId) -> bool {
+    let resource = state.resource(id);
+    let failed = resource
+        .trouble
+        .as_ref()
+        .is_some_and(|trouble| trouble.failed);
+    let left = resource.current.filter(|current| {
+        let row = &state.instance(*current).row;
+        !row.is_unknown() && row.flight().is_none() && !state.wanted(*current)
+    });
+    failed && left.is_some()
+}
+
 /// The phase that the resource is counted in.
 pub(crate) fn phase_of(state: &State, id: ResourceId) -> Option<Phase> {
     let resource = state.resource(id);
@@ -185,6 +199,9 @@ pub(crate) fn phase_of(state: &State, id: ResourceId) -> Option<Phase> {
     if let Some(current) = current {
         if current.row.flight().is_some() {
             return Some(Phase::InFlight);
+        }
+        if failed_leaving(state, id) {
+            return Some(Phase::Failed);
         }
         if ready(current.slot) || ready(resource.slot) {
             return Some(Phase::Ready);

@@ -140,7 +140,9 @@ impl StateMachine {
             physical_id: row.physical_id.clone(),
             observed: row.observed,
             revoked: superseded || stack.stops().is_some(),
-            cancel: row.traits.cancellable && (superseded || stack.row.cancelling),
+            // A deletion that has begun is never taken back: to cut it short would only be to look, and to delete again.
+            cancel: row.traits.cancellable
+                && (stack.row.cancelling || (superseded && flight.action != Action::Delete)),
         })
     }
 

@@ -12,6 +12,7 @@ use crate::rules::look::look_standing;
 use crate::rules::make::make_standing;
 use crate::rules::placement::{instance_host, required_host};
 use crate::rules::settle::desired_fingerprint;
+use crate::rules::slots::failed_leaving;
 use crate::rules::unmake::delete_standing;
 use crate::state::State;
 use crate::view::{Phase, Work};
@@ -137,6 +138,13 @@ impl StateMachine {
     pub fn explain(&self, id: ResourceId) -> Option<WaitReason> {
         let state = &self.state;
         let resource = state.resources.get(&id)?;
+        if failed_leaving(state, id) {
+            let attempts = resource
+                .trouble
+                .as_ref()
+                .map_or(0, |trouble| trouble.attempts);
+            return Some(WaitReason::Failed { attempts });
+        }
         let standing = make_standing(state, id, |_| false);
         let makes = matches!(standing, Standing::Now(_) | Standing::Later(..));
         if let Some(current) = resource.current

@@ -298,6 +298,13 @@ impl<'a> Reference<'a> {
             || !self.wanted(row.resource)
     }
 
+    /// It must not be replaced: it is protected, or its stack is.
+    pub fn is_protected(&self, resource: ResourceId) -> bool {
+        let stack = self.stack_of(resource);
+        stack.is_some_and(|stack| stack.options.protect) || self.policy(resource).protect
+    }
+
+    /// The stack of a resource.
     pub fn stack_of(&self, resource: ResourceId) -> Option<&'a StackRow> {
         self.stacks
             .get(&self.resources.get(&resource)?.stack)

@@ -285,6 +285,13 @@ impl Reference<'_> {
             if self.in_flight(current) {
                 return Some(Phase::InFlight);
             }
+            let gave_up =
+                self.trouble_obstacle(Subject::Resource(resource)) == Some(Obstacle::Failed);
+            let unknown = self.instances[&current].observed == Observed::Unknown;
+            if gave_up && !unknown && self.unwanted(current) {
+                // Its remains are still deleted, which mends nothing.
+                return Some(Phase::Failed);
+            }
             if self.waits_for_person(current) {
                 return Some(Phase::OnHold);
             }

@@ -372,7 +372,7 @@ impl Sim {
         for (id, row) in &now.resources {
             let stopped = now.stacks[&row.stack].stop.is_some();
             let differ = now.wanted(*id) && now.hosts_differ(*id);
-            let protected = now.policy(*id).protect;
+            let protected = now.is_protected(*id);
             if self.is_name_taken(now, *id) || differ || stopped || protected {
                 excused.insert(*id);
             }
@@ -525,7 +525,7 @@ impl Sim {
         for (id, row) in &now.instances {
             let there =
                 row.traits.derived_id || self.world.objects_of(row.origin.0).next().is_some();
-            let told = row.drift.is_some() || now.policy(row.resource).protect;
+            let told = row.drift.is_some() || now.is_protected(row.resource);
             if matches!(row.observed, Observed::Present { .. })
                 && !there
                 && !told
