@@ -28,6 +28,7 @@ mod graph;
 mod head;
 mod limits;
 mod literal;
+mod locate;
 mod lookup;
 mod meta;
 mod order;
@@ -57,6 +58,7 @@ pub use evaluate::{
 pub use files::{FileReference, files_used};
 pub use fit::fit_evaluated;
 pub use limits::Limits;
+pub use locate::{Places, Step};
 pub use patch::{CompiledPatch, PatchInput, compile_patch};
 pub use problem::{Position, Problem, Problems, Severity};
 pub use render::{RenderError, render_template};

@@ -1,13 +1,14 @@
-//! `anneal validate`: compiles a template against the built-in resource types. Needs no cluster, changes nothing.
+//! `anneal validate`: compiles a template against the built-in resource types, and asks their providers. Needs no cluster,
+//! changes nothing.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anneal_client::v1;
-use anneal_node::submit::catalog;
-use anneal_template::{Files, Input, Limits, SourceText, compile};
+use anneal_node::submit::{Received, Refused, Text, Workshop};
+use anneal_template::Limits;
 use clap::Args;
-use serde_json::Value;
+use tokio::runtime::Handle;
 
 use super::change::Inputs;
 use super::up::name_of;
@@ -17,7 +18,7 @@ use crate::exit::{Failure, Outcome, REFUSED};
 use crate::output::problems::{show, sum};
 use crate::output::{Out, json, text};
 use crate::providers;
-use crate::submission::{Gathered, problems_of, text_of};
+use crate::submission::Gathered;
 
 /// Checks a template.
 #[derive(Debug, Args)]
@@ -85,7 +86,7 @@ impl Validate {
     }
 }
 
-/// Compiles; how many resources came of it.
+/// Compiles, and asks the providers; how many resources came of it.
 fn check(
     gathered: &Gathered,
     stack: &str,
@@ -93,56 +94,60 @@ fn check(
     limits: &Limits,
     problems: &mut Vec<v1::Problem>,
 ) -> Option<usize> {
-    let document = source(&gathered.document, problems);
-    let environments: Vec<_> = gathered
-        .environments
-        .iter()
-        .filter_map(|text| source(text, problems))
-        .collect();
-    let document = document?;
-    let parameters: BTreeMap<String, Value> = gathered
-        .parameters
-        .iter()
-        .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-        .collect();
-    let files: Files = gathered
-        .files
-        .iter()
-        .map(|file| (file.name.clone(), file.data.as_ref().into()))
-        .collect();
-    let input = Input {
-        stack_name: stack,
-        namespace,
-        template: document,
-        environments: &environments,
-        parameters: &parameters,
-        files: &files,
-        previous: None,
-        catalog: &catalog(&providers::registry()),
-        limits,
-    };
-    match compile(&input) {
-        Ok(compiled) => {
-            add(problems, problems_of(compiled.warnings));
-            Some(compiled.resources.len())
+    let mut workshop = Workshop::new(Arc::new(providers::registry()));
+    workshop.limits = Arc::new(limits.clone());
+    let received = received(gathered, stack, namespace);
+    // Providers are asked as on a member, where this is not done on an async thread either.
+    let validated =
+        tokio::task::block_in_place(|| workshop.validate(&received, &Handle::current()));
+    match validated {
+        Ok(validated) => {
+            add(problems, validated.warnings);
+            Some(validated.resources)
         }
-        Err(found) => {
-            add(problems, problems_of(found.list));
+        Err(Refused::Invalid(invalid)) => {
+            add(problems, invalid.problems);
+            None
+        }
+        Err(refused) => {
+            let problem = v1::Problem {
+                severity: "error".into(),
+                source: gathered.document.name.clone(),
+                message: refused.to_string(),
+                ..v1::Problem::default()
+            };
+            add(problems, vec![problem]);
             None
         }
     }
 }
 
-fn source<'a>(
-    text: &'a anneal_client::Text,
-    problems: &mut Vec<v1::Problem>,
-) -> Option<SourceText<'a>> {
-    match text_of(text) {
-        Ok(source) => Some(source),
-        Err(problem) => {
-            add(problems, vec![*problem]);
-            None
-        }
+/// The submission that this would be.
+fn received(gathered: &Gathered, stack: &str, namespace: &str) -> Received {
+    let text = |text: &anneal_client::Text| Text {
+        name: text.name.clone(),
+        data: text.data.as_ref().into(),
+    };
+    let parameters = gathered.parameters.iter();
+    Received {
+        header: v1::SubmitHeader {
+            namespace: namespace.into(),
+            name: stack.into(),
+            parameters: parameters
+                .map(|(name, value)| v1::Parameter {
+                    name: name.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+            ..v1::SubmitHeader::default()
+        },
+        document: text(&gathered.document),
+        environments: gathered.environments.iter().map(text).collect(),
+        files: gathered
+            .files
+            .iter()
+            .map(|file| (file.name.clone(), file.data.as_ref().into()))
+            .collect(),
     }
 }
 

@@ -11,7 +11,7 @@ use anneal_statemachine::{
     },
     digest::{Digest, definition_digest},
 };
-use anneal_template::{self as template, CompiledResource, Known, Lookup};
+use anneal_template::{self as template, CompiledResource, Known, Limits, Lookup, Places};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -33,6 +33,8 @@ pub(crate) struct Definer<'a> {
     /// What a definition, once seen, promises: many resources of a large stack are alike.
     promises: HashMap<Digest, TypeTraits>,
     invalid: Invalid,
+    /// What each listed problem is about: a resource, and what of it.
+    paths: Vec<(String, PropertyPath)>,
 }
 
 impl<'a> Definer<'a> {
@@ -47,6 +49,7 @@ impl<'a> Definer<'a> {
             source,
             promises: HashMap::new(),
             invalid,
+            paths: Vec::new(),
         }
     }
 
@@ -66,10 +69,16 @@ impl<'a> Definer<'a> {
     }
 
     /// # Errors
-    /// Everything that providers have against what was defined.
-    pub(crate) fn end(self) -> Result<(), Refused> {
+    /// Everything that providers have against what was defined, with its place in the document.
+    pub(crate) fn end(mut self, document: &str, limits: &Limits) -> Result<(), Refused> {
         if self.invalid.total == 0 {
             return Ok(());
+        }
+        let places = Places::of(document, limits);
+        for (problem, path) in self.invalid.problems.iter_mut().zip(&self.paths) {
+            if let Some(place) = places.find(&steps(path), RESOURCE_STEPS) {
+                (problem.line, problem.column) = (place.line, place.column);
+            }
         }
         Err(self.invalid.into())
     }
@@ -82,7 +91,8 @@ impl<'a> Definer<'a> {
         let digest = definition_digest(&definition.type_name, &definition.body);
         if definition.meta.external_id.is_some() {
             let message = "objects that exist already can't be referred to by id yet";
-            self.object(resource, "external_id", message.to_owned());
+            let path = PropertyPath::property("external_id");
+            self.object(resource, path, message.to_owned());
         }
         let traits = match self.promises.get(&digest) {
             Some(traits) => *traits,
@@ -132,11 +142,9 @@ impl<'a> Definer<'a> {
         let diagnostics = self.runtime.block_on(validation);
         let accepted = diagnostics.is_empty();
         for diagnostic in diagnostics {
-            let field = match diagnostic.path.0.is_empty() {
-                true => String::new(),
-                false => format!("properties.{}", diagnostic.path),
-            };
-            self.object(resource, &field, diagnostic.message);
+            let mut path = PropertyPath::property("properties");
+            path.0.extend(diagnostic.path.0);
+            self.object(resource, path, diagnostic.message);
         }
         let traits = traits(schema, partly.properties, &unknown);
         // One that is not accepted is asked about again, for each resource that has it.
@@ -146,20 +154,38 @@ impl<'a> Definer<'a> {
         Ok(traits)
     }
 
-    fn object(&mut self, resource: &str, field: &str, message: String) {
+    fn object(&mut self, resource: &str, path: PropertyPath, message: String) {
         self.invalid.total += 1;
         if self.invalid.problems.len() >= PROBLEMS_LISTED {
             return;
         }
-        let dot = if field.is_empty() { "" } else { "." };
         self.invalid.problems.push(anneal_proto::v1::Problem {
             severity: "error".to_owned(),
             source: self.source.to_owned(),
-            field: format!("resources.{resource}{dot}{field}"),
+            field: format!("resources.{resource}.{path}"),
             message,
             ..Default::default()
         });
+        self.paths.push((resource.to_owned(), path));
     }
+}
+
+/// Steps to a resource; what is not written there is not of this document.
+const RESOURCE_STEPS: usize = 2;
+
+fn steps((resource, path): &(String, PropertyPath)) -> Vec<template::Step<'_>> {
+    use anneal_provider::Step;
+    let within = path.0.iter().map(|step| match step {
+        Step::Name(name) => template::Step::Key(name),
+        Step::Index(index) => template::Step::Item(*index),
+    });
+    [
+        template::Step::Key("resources"),
+        template::Step::Key(resource),
+    ]
+    .into_iter()
+    .chain(within)
+    .collect()
 }
 
 fn texts(texts: Vec<String>) -> Vec<std::sync::Arc<str>> {

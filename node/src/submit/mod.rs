@@ -24,7 +24,7 @@ mod way_back;
 pub use catalog::catalog;
 pub(crate) use define::property_path;
 pub use plan::plan_id;
-pub use prepare::{Prepared, Workshop};
+pub use prepare::{Prepared, Validated, Workshop};
 pub(crate) use reading::PAGE;
 pub use reading::{StackNow, Stored};
 pub use receive::{Received, Receiver, Text, check_name, namespace, request_id};

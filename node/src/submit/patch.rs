@@ -73,7 +73,7 @@ pub(crate) fn compile(input: &Input<'_>) -> Result<Patched, Refused> {
             set.push(resource);
         }
     }
-    definer.end()?;
+    definer.end(input.texts.document.text, &input.workshop.limits)?;
     let head = compiled.head.as_ref().unwrap_or(&view.head);
     let head = stored::head(head, &view.environment, &compiled.outputs);
     let parameters = compiled.parameters.as_ref().map(stored::parameters);

@@ -45,6 +45,15 @@ pub struct Prepared {
     pub warnings: Vec<v1::Problem>,
 }
 
+/// A submission that nothing is wrong with.
+#[derive(Debug, Clone)]
+pub struct Validated {
+    /// How many resources it declares.
+    pub resources: usize,
+    /// What is odd but not wrong.
+    pub warnings: Vec<v1::Problem>,
+}
+
 impl Workshop {
     /// A workshop with these providers and the default bounds.
     pub fn new(registry: Arc<Registry>) -> Self {
@@ -96,15 +105,14 @@ impl Workshop {
     ///
     /// # Errors
     /// Every problem.
-    pub fn validate(
-        &self,
-        received: &Received,
-        runtime: &Handle,
-    ) -> Result<Vec<v1::Problem>, Refused> {
+    pub fn validate(&self, received: &Received, runtime: &Handle) -> Result<Validated, Refused> {
         let nothing = ParameterValues::new();
         let options = StackOptions::default();
-        let (_, warnings) = self.declare(received, &nothing, options, runtime)?;
-        Ok(warnings)
+        let (declared, warnings) = self.declare(received, &nothing, options, runtime)?;
+        Ok(Validated {
+            resources: declared.resources.len(),
+            warnings,
+        })
     }
 
     fn declare(
@@ -132,7 +140,7 @@ impl Workshop {
         for resource in compiled.resources {
             resources.push(definer.define(resource)?);
         }
-        definer.end()?;
+        definer.end(texts.document.text, &self.limits)?;
         let declared = Declared {
             resources,
             head: stored::head(&compiled.head, &compiled.environment, &compiled.outputs),

@@ -147,6 +147,7 @@ impl Submitter {
     pub async fn validate(&self, received: Received) -> Result<Vec<v1::Problem>, Refused> {
         self.work(move |workshop, _, runtime| workshop.validate(&received, runtime))
             .await
+            .map(|validated| validated.warnings)
     }
 
     /// Goes back to a revision, or to the last settled one, as leader.
