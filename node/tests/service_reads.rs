@@ -349,3 +349,29 @@ async fn old_history_is_forgotten_and_who_asks_for_it_is_told() {
         "what is kept can be gone back to"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_from_a_random_string_alone_is_a_secret_of_its_type_however_it_came() {
+    let world = World::new().await;
+    let text = "resources:\n  random: {type: OS::Heat::RandomString, properties: {length: 12}}\n  \
+        copy:\n    type: OS::Heat::Value\n    properties: {value: {get_attr: [random, value]}}\n\
+        outputs:\n  copy: {value: {get_attr: [copy, value]}}\n";
+    let stack = world.converged("web", &template(text)).await;
+    let shown = world.show("web").await;
+    assert!(
+        shown.outputs[0].sensitive && !shown.outputs[0].hidden,
+        "{stack:?}"
+    );
+    let copy = ResourceName::new(web(), "copy");
+    let copy = world
+        .client
+        .show_resource(&copy, Read::default())
+        .await
+        .unwrap();
+    let value = copy
+        .attributes
+        .iter()
+        .find(|it| it.name == "value")
+        .unwrap();
+    assert!(value.sensitive && !value.hidden, "{value:?}");
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::{Reference, TypeTraits};
+use anneal_statemachine::digest::Digest;
 use anneal_statemachine::id::{InstanceId, Text};
 use anneal_statemachine::row::Action;
 use anneal_statemachine::view::{AssignmentView, Footing};
@@ -52,6 +53,8 @@ pub(crate) struct Facts {
     pub(crate) assignment: AssignmentView,
     /// The stack's name.
     pub(crate) stack_name: Text,
+    /// The stack's parameter values.
+    pub(crate) parameters: Option<Digest>,
     /// What its type can do.
     pub(crate) traits: TypeTraits,
     /// Where each reference's value is; none where nothing is there.
@@ -100,6 +103,7 @@ pub(crate) fn gather(
     };
     Ok(Facts {
         stack_name: stack.row.name.clone(),
+        parameters: stack.row.parameters,
         traits: row.traits,
         sources: references.iter().map(source).collect(),
         assignment: assignment.clone(),

@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Ask, Said};
 use super::facts::{Facts, NotBegun, Walked};
-use super::secrets::texts_at;
+use super::secrets::{texts_at, texts_of};
 use super::values::{Stored, Unreadable, Values, canonical};
 use super::verdict::{self, Used};
 use crate::replica::Rows;
+use crate::submit::read_parameters;
 
 /// What all calls of one engine have in common.
 #[derive(Clone)]
@@ -203,10 +204,11 @@ impl Order {
                 MAX_PROPERTIES_BYTES >> 20
             ))));
         }
+        let secrets = self.secrets(rows, &values, &properties, &evaluated.sensitive)?;
         self.used = Some(Used {
             properties: Some(bytes),
             inputs: values.inputs().to_vec(),
-            secrets: texts_at(&properties, &evaluated.sensitive),
+            secrets,
         });
         if let serde_json::Value::Object(properties) = properties {
             self.properties = properties;
@@ -219,18 +221,43 @@ impl Order {
         let Some(made_from) = &self.before.properties else {
             return Ok(());
         };
-        let values = self.values(rows, walked)?;
-        let evaluated = values
-            .ok()
-            .and_then(|values| evaluate_partial(&self.definition.body, &values).ok());
-        if let Some(evaluated) = evaluated {
+        let Ok(values) = self.values(rows, walked)? else {
+            return Ok(());
+        };
+        if let Ok(evaluated) = evaluate_partial(&self.definition.body, &values) {
             let made_from = serde_json::Value::Object(made_from.clone());
+            let secrets = self.secrets(rows, &values, &made_from, &evaluated.sensitive)?;
             self.used = Some(Used {
-                secrets: texts_at(&made_from, &evaluated.sensitive),
+                secrets,
                 ..Used::default()
             });
         }
         Ok(())
+    }
+
+    /// The texts that must not come out: what is secret among the properties as it stands there, and what that may have
+    /// been put together from.
+    fn secrets(
+        &self,
+        rows: &Rows<'_>,
+        values: &Values,
+        properties: &serde_json::Value,
+        sensitive: &[String],
+    ) -> std::io::Result<Vec<String>> {
+        if sensitive.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut secrets = texts_at(properties, sensitive);
+        let mut add = |secret: &serde_json::Value| secrets.extend(texts_of(secret));
+        values.sensitive().for_each(&mut add);
+        if let Some(parameters) = self.facts.parameters {
+            let stored = rows.blob(parameters)?.unwrap_or_default();
+            // Unreadable ones were never put into a definition.
+            let parameters = read_parameters(&stored).unwrap_or_default();
+            let hidden = parameters.values().filter(|parameter| parameter.hidden);
+            hidden.for_each(|parameter| add(&parameter.value));
+        }
+        Ok(secrets)
     }
 
     /// The aim of a look is known if what the lost action used can be put together again: the fingerprint tells.

@@ -11,12 +11,16 @@ const MASK: &str = "***";
 
 /// The texts of what JSON pointers into some properties point to.
 pub(crate) fn texts_at(properties: &Json, pointers: &[String]) -> Vec<String> {
+    let pointed = pointers
+        .iter()
+        .filter_map(|pointer| properties.pointer(pointer));
+    pointed.flat_map(texts_of).collect()
+}
+
+/// The texts of a value that is secret as a whole.
+pub(crate) fn texts_of(secret: &Json) -> Vec<String> {
     let mut texts = Vec::new();
-    for pointer in pointers {
-        if let Some(secret) = properties.pointer(pointer) {
-            each_text(secret, &mut |text| texts.push(text.to_owned()));
-        }
-    }
+    each_text(secret, &mut |text| texts.push(text.to_owned()));
     texts
 }
 

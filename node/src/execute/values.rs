@@ -104,6 +104,12 @@ impl Values {
         &self.inputs
     }
 
+    /// Those among the values that are secret.
+    pub(crate) fn sensitive(&self) -> impl Iterator<Item = &Json> {
+        let sensitive = self.known.values().filter(|known| known.sensitive);
+        sensitive.map(|known| &known.value)
+    }
+
     fn add(&mut self, reference: &Reference, found: Option<Stored>) -> Result<(), Unreadable> {
         let digest = found
             .as_ref()

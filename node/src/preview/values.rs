@@ -8,7 +8,7 @@ use anneal_statemachine::{
 };
 use anneal_template::{Known, Lookup};
 
-use crate::replica::Replica;
+use crate::{replica::Replica, submit::read_parameters};
 
 /// What is secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,12 +77,30 @@ impl StackValues<'_> {
                 sensitive: false,
             });
         };
-        let by_type = is_secret_by_type(self.registry, &type_name, attribute);
+        let is_hidden = || {
+            !is_secret_by_type(self.registry, &type_name, attribute)
+                && has_hidden_parameters(self.replica, self.stack)
+        };
         Some(Known {
             value: read_value(&row)?,
-            sensitive: row.sensitive && (self.secret == Secret::Any || !by_type),
+            sensitive: row.sensitive && (self.secret == Secret::Any || is_hidden()),
         })
     }
+}
+
+/// Whether a stack has hidden parameters at all. Without any, what is secret in it comes from a type that makes secrets, by
+/// whatever way it came.
+pub(crate) fn has_hidden_parameters(replica: &Replica, stack: StackId) -> bool {
+    let parameters = replica.read_then(
+        |state| state.stack(stack)?.row.parameters,
+        |parameters, rows| rows.blob(parameters?).ok().flatten(),
+    );
+    let Some(parameters) = parameters else {
+        return false;
+    };
+    // What can't be read is not shown.
+    !read_parameters(&parameters)
+        .is_ok_and(|values| !values.values().any(|parameter| parameter.hidden))
 }
 
 /// The value of a row; `None` if it is not JSON, which an engine never reports.

@@ -4,7 +4,7 @@ use anneal_proto::v1;
 use anneal_provider::Registry;
 use anneal_statemachine::{
     StateMachine,
-    id::{InstanceId, ResourceId, Subject, Text},
+    id::{InstanceId, ResourceId, StackId, Subject, Text},
     outcome::WaitReason,
     row::{Action, AttributeRow, InstanceRow, Observed, ReportedDrift, RowKey, RowValue},
     view::{InstanceView, Phase},
@@ -12,7 +12,7 @@ use anneal_statemachine::{
 
 use super::mask::MASK;
 use crate::{
-    preview::values::is_secret_by_type,
+    preview::values::{has_hidden_parameters, is_secret_by_type},
     replica::{Replica, Rows},
 };
 
@@ -23,6 +23,9 @@ const NEIGHBOURS: usize = 10_000;
 pub(crate) struct Seen {
     pub(crate) resource: v1::Resource,
     id: ResourceId,
+    stack: StackId,
+    /// Whether the stack has hidden parameters, once that was asked.
+    hiding: Option<bool>,
     current: Option<InstanceId>,
     type_name: Option<Text>,
     troubled: bool,
@@ -93,6 +96,8 @@ pub(crate) fn see(state: &StateMachine, id: ResourceId, detail: Detail) -> Optio
     Some(Seen {
         resource,
         id,
+        stack: view.stack,
+        hiding: None,
         current: view.current.as_ref().map(|current| current.id),
         type_name: view.type_name.cloned(),
         troubled: view.attempts > 0 || phase == Phase::Failed || phase == Phase::Unwanted,
@@ -165,13 +170,13 @@ impl Seen {
             self.resource.retry_at_ms = wall_ms(replica.state_ms(), self.resource.retry_at_ms);
         }
         if let (Some(current), false) = (self.current, detail.show_secrets) {
-            self.mask_id(rows, registry, current)?;
+            self.mask_id(replica, rows, registry, current)?;
         }
         if let (Some(current), false) = (self.current, detail.brief) {
-            let type_name = self.type_name.as_deref().unwrap_or_default();
+            let type_name = self.type_name.clone().unwrap_or_default();
             for (name, row) in rows.attributes(current)? {
-                let by_type = is_secret_by_type(registry, type_name, Some(&name));
-                let hidden = row.sensitive && !by_type;
+                let by_type = is_secret_by_type(registry, &type_name, Some(&name));
+                let hidden = row.sensitive && !by_type && self.is_hiding(replica);
                 let json = match hidden && !detail.show_secrets {
                     true => serde_json::Value::from(MASK).to_string(),
                     false => String::from_utf8_lossy(&row.bytes).into_owned(),
@@ -187,9 +192,18 @@ impl Seen {
         Ok(self.resource)
     }
 
+    /// Whether the stack has anything to hide.
+    fn is_hiding(&mut self, replica: &Replica) -> bool {
+        let stack = self.stack;
+        *self
+            .hiding
+            .get_or_insert_with(|| has_hidden_parameters(replica, stack))
+    }
+
     /// A physical id with a secret in it is masked as the attribute that it is.
     fn mask_id(
         &mut self,
+        replica: &Replica,
         rows: &Rows<'_>,
         registry: &Registry,
         current: InstanceId,
@@ -201,7 +215,7 @@ impl Seen {
         let reference = rows.attribute(current, None)?;
         let id = serde_json::Value::from(self.resource.physical_id.as_str()).to_string();
         let is_secret = |row: &AttributeRow| row.sensitive && *row.bytes == *id.as_bytes();
-        if reference.as_ref().is_some_and(is_secret) {
+        if reference.as_ref().is_some_and(is_secret) && self.is_hiding(replica) {
             self.resource.physical_id = MASK.to_owned();
         }
         Ok(())
