@@ -193,8 +193,15 @@ fn a_failure_that_repeats_a_hidden_parameter_is_told_without_it() {
     let directory = directory();
     let template = "heat_template_version: 2021-04-16
 parameters:
-  password: { type: string, hidden: true }
+  password: { type: string, hidden: true, default: swordfish }
 resources:
+  leak:
+    type: Anneal::Command
+    properties:
+      create:
+        str_replace:
+          template: 'echo \"{\\\"said\\\": \\\"it is PW\\\"}\"'
+          params: { PW: { get_param: password } }
   login:
     type: Anneal::Command
     properties:
@@ -211,6 +218,8 @@ resources:
     for question in [
         vec!["stack", "events", name],
         vec!["resource", "show", name, "login"],
+        vec!["resource", "show", name, "leak"],
+        vec!["resource", "show", name, "leak", "-o", "json"],
         vec!["stack", "show", name, "--template"],
     ] {
         let answer = json_or_text(directory.path(), &question);

@@ -61,7 +61,7 @@ pub use limits::Limits;
 pub use locate::{Places, Step};
 pub use patch::{CompiledPatch, PatchInput, compile_patch};
 pub use problem::{Position, Problem, Problems, Severity};
-pub use render::{RenderError, render_template};
+pub use render::{RenderError, hide_defaults, render_template};
 pub use schema::{
     AttributeSchema, Catalog, Constraint, Kind, MapCatalog, Nested, PropertySchema, TypeSchema,
 };

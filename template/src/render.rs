@@ -3,7 +3,7 @@
 use crate::body::{write_number, write_text};
 use crate::limits::Limits;
 use crate::scalar::{self, Scalar};
-use crate::tree::{NodeKind, NodeRef, Tree};
+use crate::tree::{Entry, NodeKind, NodeRef, Tree};
 
 /// A stored text is not what a compilation wrote. Never the user's fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,51 @@ pub fn render_template<N: AsRef<str>, F: AsRef<str>>(
         write_entry("outputs", outputs, 0, &mut out);
     }
     Ok(out)
+}
+
+/// The text of a head without the defaults of hidden parameters, for those who may not see them. Taken as a template again,
+/// it asks for their values.
+///
+/// # Errors
+/// If it is no head.
+pub fn hide_defaults(head: &str) -> Result<String, RenderError> {
+    let head = tree("the head", head)?;
+    let mut out = String::new();
+    for entry in head.root().entries().into_iter().flatten() {
+        let parameters = entry
+            .value
+            .entries()
+            .filter(|_| entry.name() == "parameters");
+        let Some(parameters) = parameters else {
+            write_entry(entry.name(), entry.value, 0, &mut out);
+            continue;
+        };
+        out.push_str("parameters:\n");
+        for parameter in parameters {
+            indent(INDENT, &mut out);
+            match is_hidden(parameter.value) {
+                true => write_without_default(parameter, &mut out),
+                false => write_entry(parameter.name(), parameter.value, INDENT, &mut out),
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn is_hidden(parameter: NodeRef<'_>) -> bool {
+    let hidden = parameter.get("hidden");
+    hidden.is_some_and(|hidden| !matches!(hidden.kind(), NodeKind::Bool(false)))
+}
+
+fn write_without_default(parameter: Entry<'_>, out: &mut String) {
+    write_scalar_text(parameter.name(), None, out);
+    out.push_str(":\n");
+    for entry in parameter.value.entries().into_iter().flatten() {
+        if entry.name() != "default" {
+            indent(2 * INDENT, out);
+            write_entry(entry.name(), entry.value, 2 * INDENT, out);
+        }
+    }
 }
 
 fn tree(of: &str, text: &str) -> Result<Tree, RenderError> {
@@ -259,5 +304,12 @@ outputs:
                 proptest::prop_assert_eq!(item.text(), Some(text.as_str()), "{}", rendered);
             }
         }
+    }
+
+    #[test]
+    fn hidden_defaults_are_left_out_and_nothing_else() {
+        let head = "parameters:\n  secret:\n    type: string\n    hidden: true\n    default: swordfish\n  open:\n    type: string\n    default: x\noutputs:\n  o:\n    value: 1\n";
+        let expected = head.replace("    default: swordfish\n", "");
+        assert_eq!(hide_defaults(head).unwrap(), expected);
     }
 }

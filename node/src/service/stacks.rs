@@ -274,8 +274,9 @@ impl Stacks for Api {
         &self,
         request: Request<v1::StackRef>,
     ) -> Result<Response<Self::TemplateStream>, Status> {
+        let show_secrets = request.get_ref().show_secrets;
         let id = self.find(Some(request.get_ref())).await?;
-        let text = super::template::render(&self.replica, id).await?;
+        let text = super::template::render(&self.replica, id, show_secrets).await?;
         let chunks = super::template::chunks(text);
         Ok(Response::new(Box::pin(futures_util::stream::iter(chunks))))
     }

@@ -5,7 +5,7 @@ use anneal_statemachine::{
     digest::Digest,
     id::{StackId, Text},
 };
-use anneal_template::render_template;
+use anneal_template::{hide_defaults, render_template};
 use bytes::Bytes;
 use tonic::Status;
 
@@ -19,18 +19,26 @@ use crate::{
 const CHUNK: usize = 256 * 1024;
 
 /// The template of a stack, whole. Off the async threads: it may have 10^6 fragments.
-pub(crate) async fn render(replica: &Replica, stack: StackId) -> Result<String, Status> {
+pub(crate) async fn render(
+    replica: &Replica,
+    stack: StackId,
+    show_secrets: bool,
+) -> Result<String, Status> {
     let replica = replica.clone();
-    let rendered = tokio::task::spawn_blocking(move || put_together(&replica, stack));
+    let rendered = tokio::task::spawn_blocking(move || put_together(&replica, stack, show_secrets));
     let rendered = rendered.await.map_err(storage)?;
     rendered.map_err(refused)
 }
 
-fn put_together(replica: &Replica, stack: StackId) -> Result<String, Refused> {
+fn put_together(replica: &Replica, stack: StackId, show_secrets: bool) -> Result<String, Refused> {
     let head = replica.read(|state| state.stack(stack)?.row.head);
     let head = match head {
         Some(digest) => stored_head(replica, digest)?.template,
         None => "{}".to_owned(),
+    };
+    let head = match show_secrets {
+        true => head,
+        false => hide_defaults(&head).map_err(Refused::storage)?,
     };
     let mut fragments = Vec::new();
     let mut after: Option<Text> = None;
