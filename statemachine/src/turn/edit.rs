@@ -164,7 +164,7 @@ impl Turn<'_> {
         let below: Vec<InstanceId> = self.state.instance(id).row.requires.to_vec();
         for required in below {
             if let Some(instance) = self.state.instances.get(&required)
-                && instance.row.goes_first()
+                && instance.row.may_make_way()
             {
                 let owner = instance.row.resource;
                 self.enqueue(owner);

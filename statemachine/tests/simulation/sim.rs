@@ -223,23 +223,15 @@ impl Sim {
     /// What the world must know to judge fairly: objects that were let go on purpose, and deletions that may come
     /// before what stands on them.
     fn note_exceptions(&mut self, old: &Rows) {
-        for (key, value) in self.rows.iter() {
-            if let (RowKey::Instance(id), RowValue::Instance(row)) = (key, value) {
-                if row.traits.derived_id {
-                    self.world.excuse(id.0);
-                }
-                let role = row.role;
-                if matches!(
-                    role,
-                    anneal_statemachine::row::Role::Deposed {
-                        before_successor: true,
-                        ..
-                    }
-                ) {
-                    self.world.may_go_first.insert(id.0);
-                } else if row.assignment.is_none() {
-                    self.world.may_go_first.remove(&id.0);
-                }
+        let after = Reference::new(&self.rows, self.now_ms);
+        for (id, row) in &after.instances {
+            if row.traits.derived_id {
+                self.world.excuse(id.0);
+            }
+            if after.makes_way(*id) {
+                self.world.may_go_first.insert(id.0);
+            } else if row.assignment.is_none() {
+                self.world.may_go_first.remove(&id.0);
             }
         }
         let before = Reference::new(old, self.now_ms);
