@@ -116,6 +116,35 @@ const DEMANDED: &[&str] = &[
     "provider fails before any effect",
 ];
 
+/// Histories in which something was wrong once, and what.
+const TOLD_BEFORE: &[(u64, &str)] = &[
+    (113_913, "hard from early on"),
+    (122_251, "hard from early on"),
+    (133_018, "hard from early on"),
+    (200_128, "hard from early on"),
+    (
+        307_285,
+        "a refused staged change, dropped item by item, was taken for a state that never rests",
+    ),
+    (
+        313_935,
+        "a revision that retains and the next one that removes are taken in by one entry",
+    ),
+    (
+        330_655,
+        "a deposed object is removed by hand while what is protected holds up its deletion",
+    ),
+];
+
+#[test]
+fn histories_that_failed_once_keep_every_law() {
+    for (seed, what) in TOLD_BEFORE {
+        if let Err(story) = harness::examine(*seed) {
+            panic!("{what}: {story}");
+        }
+    }
+}
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }

@@ -99,7 +99,7 @@ impl Turn<'_> {
                 None => self.forget(holder),
             }
         }
-        self.set_physical_id(id, Some(physical_id));
+        self.take_id(id, Some(physical_id));
         self.edit(id, |row| {
             row.observed = Observed::Present { healthy: true };
             row.seen_present = true;

@@ -62,7 +62,7 @@ impl Turn<'_> {
         }
         for required in requires {
             if let Some(instance) = self.state.instances.get(&required)
-                && instance.row.goes_first()
+                && instance.row.may_make_way()
             {
                 let owner = instance.row.resource;
                 self.enqueue(owner);

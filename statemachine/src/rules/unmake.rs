@@ -54,9 +54,7 @@ fn kept(state: &State, id: InstanceId, covered: impl Fn(InstanceId) -> bool) -> 
         }
     };
     let desired = state.resource(row.resource).definition().is_some();
-    if row.goes_first() && desired {
-        // Its successor can't be made before it is gone, and those that require it wait for the
-        // successor. Waiting for all of them to go would be waiting for ever.
+    if makes_way(state, id) {
         return state
             .requirers_of(id)
             .find(|requirer| !covered(*requirer) && goes_before(state, *requirer))
@@ -73,6 +71,15 @@ fn kept(state: &State, id: InstanceId, covered: impl Fn(InstanceId) -> bool) -> 
         .requirers_of(id)
         .find(|requirer| !covered(*requirer))
         .map(still)
+}
+
+/// It goes although others require it: the next instance of its resource can't be made before it is gone, and those
+/// that require it wait for that one. Waiting for all of them to go would be waiting for ever. So it is with a
+/// `delete_first` predecessor, and with a current instance whose deletion was begun, or that is half-made, while its
+/// resource is wanted (again).
+pub(crate) fn makes_way(state: &State, id: InstanceId) -> bool {
+    let row = &state.instance(id).row;
+    row.may_make_way() && state.resource(row.resource).definition().is_some()
 }
 
 /// One that requires an instance about to be deleted first: is it busy, in doubt, or about to go?

@@ -51,6 +51,11 @@ impl InstanceRow {
         )
     }
 
+    /// It goes although others require it, if its resource is wanted.
+    pub(crate) fn may_make_way(&self) -> bool {
+        self.goes_first() || (self.is_current() && (self.delete_begun || self.condemned))
+    }
+
     pub(crate) fn is_unknown(&self) -> bool {
         self.observed == Observed::Unknown && self.flight().is_none()
     }

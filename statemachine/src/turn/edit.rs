@@ -59,11 +59,13 @@ impl Turn<'_> {
     pub(crate) fn edit(&mut self, id: InstanceId, change: impl FnOnce(&mut InstanceRow)) {
         let instance = self.state.instance_mut(id);
         let before = Stance::of(&instance.row);
+        let observed_before = instance.row.observed;
         let holder_before = instance.row.flight().map(|flight| flight.engine);
         let definitions_before = instance.row.definitions();
         change(&mut instance.row);
         instance.row.last_change = self.index;
         let after = Stance::of(&instance.row);
+        let observed_after = instance.row.observed;
         assert!(
             before.may_become(after),
             "an instance goes from {before:?} to {after:?}, which the table forbids"
@@ -97,7 +99,8 @@ impl Turn<'_> {
             (true, false) => self.flight_ended(id),
             _ => {}
         }
-        if before != after {
+        // A late report may put in doubt what runs, too.
+        if before != after || observed_before != observed_after {
             self.wake_neighbours(id);
         }
         if current {
@@ -164,7 +167,7 @@ impl Turn<'_> {
         let below: Vec<InstanceId> = self.state.instance(id).row.requires.to_vec();
         for required in below {
             if let Some(instance) = self.state.instances.get(&required)
-                && instance.row.goes_first()
+                && instance.row.may_make_way()
             {
                 let owner = instance.row.resource;
                 self.enqueue(owner);

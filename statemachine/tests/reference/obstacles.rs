@@ -224,14 +224,7 @@ impl Reference<'_> {
             Observed::Absent => return Some(Obstacle::NoNeed),
             Observed::Present { .. } => {}
         }
-        let first = self.wanted(row.resource)
-            && matches!(
-                row.role,
-                Role::Deposed {
-                    before_successor: true,
-                    ..
-                }
-            );
+        let first = self.makes_way(instance);
         let above = self.requirers.get(&instance).cloned().unwrap_or_default();
         let in_the_way = above
             .iter()
@@ -255,6 +248,18 @@ impl Reference<'_> {
         }
         self.stack_of(row.resource)
             .and_then(|stack| self.stack_obstacle(stack))
+    }
+
+    /// It goes although others require it: what is made next of its resource waits for that, and they for what is made.
+    pub fn makes_way(&self, instance: InstanceId) -> bool {
+        let row = self.instances[&instance];
+        let first = match row.role {
+            Role::Current => self.unwanted(instance),
+            Role::Deposed {
+                before_successor, ..
+            } => before_successor,
+        };
+        first && self.wanted(row.resource)
     }
 
     /// What requires an instance that goes before its successor, and must be waited for all the same.

@@ -73,8 +73,7 @@ impl Sim {
                 }
                 self.engines[at].lease_until_ms = self.now_ms + super::config::LEASE_MS;
             }
-            self.tend(dice)?;
-            let mut moved = false;
+            let mut moved = self.tend(dice)?;
             while self.dispatch(dice, true)? {
                 moved = true;
             }
@@ -525,7 +524,9 @@ impl Sim {
         for (id, row) in &now.instances {
             let there =
                 row.traits.derived_id || self.world.objects_of(row.origin.0).next().is_some();
-            let told = row.drift.is_some() || now.is_protected(row.resource);
+            // What waits to be deleted is not observed: that somebody removed it comes out with its deletion.
+            let removed = row.role != Role::Current && self.world.is_bereaved(row.origin.0);
+            let told = row.drift.is_some() || now.is_protected(row.resource) || removed;
             if matches!(row.observed, Observed::Present { .. })
                 && !there
                 && !told

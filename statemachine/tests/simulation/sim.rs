@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use anneal_statemachine::command::{
-    ActionResult, Command, CommandKind, ObserveItem, ReportItem, Stamp,
+    ActionResult, Command, CommandKind, DeletionPolicy, ObserveItem, ReportItem, Stamp,
 };
 use anneal_statemachine::id::{EngineRef, InstanceId, StackId, Token};
 use anneal_statemachine::outcome::{Applied, Outcome};
@@ -223,23 +223,15 @@ impl Sim {
     /// What the world must know to judge fairly: objects that were let go on purpose, and deletions that may come
     /// before what stands on them.
     fn note_exceptions(&mut self, old: &Rows) {
-        for (key, value) in self.rows.iter() {
-            if let (RowKey::Instance(id), RowValue::Instance(row)) = (key, value) {
-                if row.traits.derived_id {
-                    self.world.excuse(id.0);
-                }
-                let role = row.role;
-                if matches!(
-                    role,
-                    anneal_statemachine::row::Role::Deposed {
-                        before_successor: true,
-                        ..
-                    }
-                ) {
-                    self.world.may_go_first.insert(id.0);
-                } else if row.assignment.is_none() {
-                    self.world.may_go_first.remove(&id.0);
-                }
+        let after = Reference::new(&self.rows, self.now_ms);
+        for (id, row) in &after.instances {
+            if row.traits.derived_id {
+                self.world.excuse(id.0);
+            }
+            if after.makes_way(*id) {
+                self.world.may_go_first.insert(id.0);
+            } else if row.assignment.is_none() {
+                self.world.may_go_first.remove(&id.0);
             }
         }
         let before = Reference::new(old, self.now_ms);
@@ -248,12 +240,25 @@ impl Sim {
                 self.world.let_go(row.origin.0, id.0);
                 let after = Reference::new(&self.rows, self.now_ms);
                 if before.retained(row.resource)
+                    || self.retained_meanwhile(old, &before.resources[&row.resource].name)
                     || (after.resources.contains_key(&row.resource) && after.retained(row.resource))
                 {
                     self.left_on_purpose.insert(row.origin.0);
                 }
             }
         }
+    }
+
+    /// A staged change that this entry took in, perhaps with others, said that what is called so is retained.
+    fn retained_meanwhile(&self, old: &Rows, name: &str) -> bool {
+        old.iter().any(|(key, value)| match value {
+            RowValue::Staged(staged) if *staged.name == *name && !self.rows.contains_key(key) => {
+                let desired = staged.desired.as_ref();
+                let policy = desired.and_then(|desired| desired.policy.as_ref());
+                policy.is_some_and(|policy| policy.deletion == DeletionPolicy::Retain)
+            }
+            _ => false,
+        })
     }
 
     /// Replaces the twin by one that is loaded from the rows.

@@ -146,7 +146,7 @@ impl Sim {
                 }
                 Ok(())
             }
-            StepKind::Tend => self.tend(dice),
+            StepKind::Tend => self.tend(dice).map(|_| ()),
             StepKind::Engine => self.engine_step(dice),
             StepKind::Post => self.deliver(dice),
             StepKind::Time => self.pass_time(dice),
@@ -197,8 +197,8 @@ impl Sim {
         Ok(())
     }
 
-    /// What the leader does besides assigning.
-    pub fn tend(&mut self, dice: &mut Dice) -> Result<(), Broken> {
+    /// What the leader does besides assigning. True if a deadline had come: there may be more to it.
+    pub fn tend(&mut self, dice: &mut Dice) -> Result<bool, Broken> {
         if self
             .reference()
             .stacks
@@ -210,9 +210,9 @@ impl Sim {
         } else if dice.percent(10) {
             self.propose(CommandKind::Advance)?;
         }
-        if let Outcome::Fired { count } = self.propose(CommandKind::FireDeadlines)?
-            && count > 0
-        {
+        let fired = self.propose(CommandKind::FireDeadlines)?;
+        let fired = matches!(fired, Outcome::Fired { count } if count > 0);
+        if fired {
             self.coverage.note("a deadline fires");
         }
         if dice.percent(10) {
@@ -228,7 +228,7 @@ impl Sim {
         for stack in due {
             self.roll_back_automatically(stack)?;
         }
-        Ok(())
+        Ok(fired)
     }
 
     /// A leader that thinks a rollback due which is not (any more) is told so.

@@ -404,6 +404,11 @@ impl World {
         self.bereaved.insert(instance);
     }
 
+    /// Somebody has removed an object of the instance, or its host went.
+    pub fn is_bereaved(&self, instance: u64) -> bool {
+        self.bereaved.contains(&instance)
+    }
+
     /// A call outlives its time, which this provider does not keep: it may make a second object.
     pub fn overrun(&mut self, instance: u64) {
         self.overrun.insert(instance);

@@ -97,6 +97,7 @@ impl Teller {
             "pause" => self.change(Change::Pause),
             "resume" => self.change(Change::Resume),
             "assign" => self.assign(words[1], &words[2..]),
+            "chunk" => self.chunk_deletes(words[1], &words[2..]),
             "report" => self.report(words[1], words[2], &words[3..]),
             "observe" => self.observe(words[1], words[2]),
             "fire" => self.apply(CommandKind::FireDeadlines),
@@ -228,6 +229,24 @@ impl Teller {
         if items.is_empty() {
             return vec!["nothing is ready".to_owned()];
         }
+        self.apply(CommandKind::Assign { items })
+    }
+
+    /// Gives the deletion of the current instances of these resources to an engine, in this order, as one chunk.
+    fn chunk_deletes(&mut self, member: &str, names: &[&str]) -> Vec<String> {
+        let engine = self.engine(member);
+        let current = |name: &&str| {
+            let resource = self.machine.resource(self.resource(name));
+            let current = resource.expect("it is there").current;
+            current.expect("it has an instance").id
+        };
+        let item = |instance| AssignItem {
+            work: AssignWork::Delete { instance },
+            engine,
+            not_after_ms: self.now_ms + 10_000,
+            chunk: Some(0),
+        };
+        let items = names.iter().map(current).map(item).collect();
         self.apply(CommandKind::Assign { items })
     }
 

@@ -7,6 +7,7 @@ use crate::id::{InstanceId, ResourceId, Token};
 use crate::row::{Action, AssignmentRow, EffectRow, InstanceRow, Observed, Role};
 use crate::rules::look::aim_of;
 use crate::rules::settle::{desired_fingerprint, footing};
+use crate::rules::unmake::makes_way;
 use crate::turn::Turn;
 
 impl Turn<'_> {
@@ -130,8 +131,8 @@ impl Turn<'_> {
         let row = &self.state.instance(id).row;
         let definition = row.definition;
         let first_delete = !row.delete_begun;
-        // Those that require what goes before its successor require it no longer.
-        let cut = match row.goes_first() {
+        // Those that require what makes way for its successor require it no longer.
+        let cut = match makes_way(self.state, id) {
             true => self.cut_requirers(id),
             false => Box::default(),
         };

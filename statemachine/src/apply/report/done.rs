@@ -13,7 +13,6 @@ impl Turn<'_> {
         if self.id_is_taken(id, assignment.token, &done) {
             return;
         }
-        let known = self.state.instance(id).row.physical_id.clone();
         let references = &self
             .state
             .catalogue
@@ -29,13 +28,6 @@ impl Turn<'_> {
             row.drift = None;
         });
         self.is_there(id, done);
-        if let Some(known) = known
-            && assignment.action == Action::Create
-            && self.state.instance(id).row.physical_id.as_ref() != Some(&known)
-        {
-            // An earlier attempt had made another one.
-            self.add_find(id, known, true);
-        }
         self.set_requires(id, assignment.requires_after.clone());
         self.count_drift(id, false);
         let owner = self.state.instance(id).row.resource;
@@ -70,6 +62,7 @@ impl Turn<'_> {
         let wanted = self.state.wanted(id);
         let message = format!("its id {physical_id} is held by instance {holder}");
         self.tell_instance(id, EventKind::Forgotten, message.clone());
+        self.take_id(id, None);
         self.forget(id);
         if wanted {
             self.conflict(owner, Some(holder), message.into());
@@ -133,9 +126,8 @@ impl Turn<'_> {
         if let Some(properties) = done.properties {
             self.put(RowKey::Properties(id), RowValue::Properties(properties));
         }
-        let known = self.state.instance(id).row.physical_id.clone();
-        if done.physical_id.is_some() && known != done.physical_id {
-            self.set_physical_id(id, done.physical_id);
+        if done.physical_id.is_some() {
+            self.take_id(id, done.physical_id);
         }
         let healthy = !done.unhealthy;
         self.edit(id, |row| {

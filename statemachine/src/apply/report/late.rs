@@ -68,6 +68,22 @@ impl Turn<'_> {
         self.add_instance(id, find);
     }
 
+    /// Sets an instance's id. One that was only heard of so far, and never seen to be the instance's, is
+    /// not forgotten over it: an earlier attempt may have made that too. (What is itself such a find has been asked for
+    /// by its id; an answer with another says that this one is not there.)
+    pub(crate) fn take_id(&mut self, id: InstanceId, physical_id: Option<Text>) {
+        let row = &self.state.instance(id).row;
+        let heard = row
+            .physical_id
+            .clone()
+            .filter(|_| !row.seen_present && row.origin == id);
+        let other = heard.filter(|heard| physical_id.as_ref() != Some(heard));
+        self.set_physical_id(id, physical_id);
+        if let Some(other) = other {
+            self.add_find(id, other, false);
+        }
+    }
+
     pub(super) fn late_for_forgotten(&mut self, id: InstanceId, result: ActionResult) -> Judgement {
         let Some(tombstone) = self.state.tombstones.get(&id).cloned() else {
             return Judgement::UnknownInstance;
