@@ -1,7 +1,5 @@
 //! `Anneal::Command`: whatever scripts make, look at, change and delete.
 
-mod record;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use crate::companion::Companion;
 use crate::compare::{Comparison, Recorded};
 use crate::failure::{Failure, FailureClass, Verdict};
 use crate::guard::{self, Ended, Guarded, HowEnded};
+use crate::instance_record::InstanceRecords;
 use crate::path::PropertyPath;
 use crate::provider::Provider;
 use crate::read_values::{
@@ -32,6 +31,8 @@ use crate::value::as_text;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 /// The kernel refuses a variable beyond 128 KiB, so larger attributes are not passed on.
 const VARIABLE_MAX_BYTES: usize = 96 * 1024;
+/// What its creation was told: the commands that read and delete it.
+const RECORDS: InstanceRecords = InstanceRecords { kind: "commands" };
 /// What `read` exits with when nothing is there.
 const ABSENT_CODE: i32 = 1;
 
@@ -104,6 +105,7 @@ fn schema() -> TypeSchema {
     };
     schema.capabilities = Capabilities {
         looks: When::WithProperty("read".to_owned()),
+        finds: When::WithProperty("read".to_owned()),
         // A look runs under the guard too, and so under the instance's lock: no earlier command of it runs any
         // more, and a guard that wakes up late finds its lease over before it starts one.
         fences: When::Always,
@@ -151,7 +153,7 @@ impl Told {
     /// The same, on the host that may have its own record of it.
     fn known_here(ctx: &CallContext, prior: Prior<'_>) -> Option<Self> {
         from_private(prior.private)
-            .or_else(|| record::recall(ctx))
+            .or_else(|| RECORDS.recall(ctx))
             .or_else(|| Self::of(prior.properties?).ok())
     }
 
@@ -215,10 +217,7 @@ impl CommandProvider {
     }
 
     async fn create(&self, ctx: &CallContext, told: &Told) -> Result<Applied, Failure> {
-        record::remember(ctx, told).map_err(|error| {
-            let message = format!("cannot write to {}: {error}", ctx.host_dir.display());
-            Failure::nothing_done(FailureClass::Transient, message)
-        })?;
+        RECORDS.remember(ctx, told)?;
         let run = Run {
             action: "create",
             program: &told.create,
@@ -310,7 +309,7 @@ impl CommandProvider {
             return Err(Failure::refused("the command that deletes it is not known"));
         };
         let Some(program) = &told.delete else {
-            record::forget(ctx);
+            RECORDS.forget(ctx);
             return Ok(Applied::Deleted);
         };
         let Prior {
@@ -332,7 +331,7 @@ impl CommandProvider {
             .await?;
         match ended.how {
             HowEnded::Exited(0) => {
-                record::forget(ctx);
+                RECORDS.forget(ctx);
                 Ok(Applied::Deleted)
             }
             _ => {
@@ -351,7 +350,7 @@ impl CommandProvider {
         prior: Prior<'_>,
     ) -> Result<Option<Values>, Failure> {
         let Some(program) = &told.read else {
-            return Err(Failure::refused(
+            return Err(Failure::cannot_tell(
                 "a command without `read` can't be looked at",
             ));
         };
@@ -453,7 +452,9 @@ impl Provider for CommandProvider {
             return if lost_create && ctx.host_bound && prior.physical_id.is_none() {
                 Ok(Observed::absent())
             } else {
-                Err(Failure::refused("the command that reads it is not known"))
+                Err(Failure::cannot_tell(
+                    "the command that reads it is not known",
+                ))
             };
         };
         let Some(printed) = self.look_at(ctx, &told, prior).await? else {

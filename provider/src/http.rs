@@ -2,6 +2,7 @@
 
 mod exchange;
 mod fields;
+mod look;
 mod told;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use reqwest::Client;
 use serde_json::Value;
 
 use self::exchange::{Answer, exchange};
+use self::look::Lost;
 use self::told::{Action, DEFAULT_ID, DEFAULT_TIMEOUT, Names, Told};
 use crate::call::CallContext;
 use crate::compare::Comparison;
@@ -119,7 +121,8 @@ fn schema() -> TypeSchema {
         ),
         action(
             "find",
-            "Finds it after a lost create, by a tag that the create sent; GET.",
+            "Finds it after a lost create, by a tag that the create sent; GET. Without it and without \
+             `idempotency_header`, a lost create waits for a person to say what became of it.",
             Some(items),
         ),
         text("id", "JSON pointer to the id in the answer.").default(DEFAULT_ID),
@@ -154,17 +157,19 @@ fn schema() -> TypeSchema {
         ),
     ];
     schema.any_attribute = true;
+    let any =
+        |names: &[&str]| When::WithAnyProperty(names.iter().map(ToString::to_string).collect());
     schema.capabilities = Capabilities {
         honours_keys: When::WithProperty("idempotency_header".to_owned()),
         fences: When::WithProperty("fencing_header".to_owned()),
-        looks: When::WithAnyProperty(
-            ["find", "read", "idempotency_header"]
-                .map(str::to_owned)
-                .to_vec(),
-        ),
+        looks: any(&["find", "read", "idempotency_header"]),
+        finds: any(&["find", "idempotency_header"]),
         cancellable: true,
         ..Capabilities::plain()
     };
+    // Far more than one API likes, and far less than what a large stack would send it. What is too much for it all
+    // the same, it says by itself (429).
+    schema.limits.max_calls_per_second = Some(500);
     schema
 }
 
@@ -201,6 +206,18 @@ impl Told {
                 .map(|action| action.path.as_str())
                 .unwrap_or_default()
         )
+    }
+
+    /// The id as it is known; empty if it has one, and nobody knows it.
+    fn id_or_place(&self, physical_id: Option<&str>) -> String {
+        let place = || {
+            if self.needs_id() {
+                String::new()
+            } else {
+                self.place()
+            }
+        };
+        physical_id.map_or_else(place, str::to_owned)
     }
 
     fn made(&self, physical_id: String, answer: Option<&Answer>, before: Option<&Values>) -> Made {
@@ -245,6 +262,11 @@ impl HttpProvider {
         action: &Action,
         id: Option<&str>,
     ) -> Result<Answer, Failure> {
+        if action.needs_id() {
+            // What is left of a path without its id is the collection; with one of these, what holds that.
+            let id = id.filter(|id| !["", ".", ".."].contains(id));
+            id.ok_or_else(|| Failure::refused("the id of the object is not known"))?;
+        }
         let names = Names { ctx, id };
         let is_change = matches!(action.method.as_str(), "POST" | "PUT" | "PATCH");
         let body = action
@@ -276,14 +298,9 @@ impl HttpProvider {
         if !action.expects(answer.status) {
             return Err(answer.failure("create"));
         }
-        let id = told.id_in(&answer.json());
-        let Some(id) = id.or_else(|| (!told.needs_id()).then(|| told.place())) else {
-            let message = format!("create was answered without an id at {}", told.id);
-            return Err(Failure::no_verdict(FailureClass::Permanent, message));
-        };
-        ctx.report_physical_id(&id);
-        let told = told.having_seen(&answer);
-        Ok(Applied::Done(told.made(id, Some(&answer), None)))
+        let made = self.made_by(told, &answer)?;
+        ctx.report_physical_id(&made.physical_id);
+        Ok(Applied::Done(made))
     }
 
     async fn update(
@@ -310,9 +327,7 @@ impl HttpProvider {
         if !because.is_empty() {
             return Ok(Applied::NeedsReplace { because });
         }
-        let id = prior
-            .physical_id
-            .map_or_else(|| told.place(), str::to_owned);
+        let id = told.id_or_place(prior.physical_id);
         let quiet = !changed.is_empty() && changed.iter().all(|path| effect(path).is_none());
         if let Some(action) = told
             .update
@@ -383,6 +398,18 @@ fn wrong_fields(told: &Told, answer: &Answer) -> Vec<crate::request::PropertyDif
     told.desired()
         .map(|desired| fields::differences(desired, &answer.json(), &told.seen_fields))
         .unwrap_or_default()
+}
+
+/// How to look: as aimed, else as it was made.
+fn told_of(request: &ReadRequest<'_>) -> Result<Told, Failure> {
+    let aimed = request.aim.and_then(|aim| aim.properties);
+    let aimed = aimed.map(Told::of).transpose()?;
+    let told = aimed.or_else(|| Told::known(request.prior));
+    told.ok_or_else(not_known)
+}
+
+fn not_known() -> Failure {
+    Failure::cannot_tell("how to look at it is not known any more")
 }
 
 /// A read has no effect, however it fails.
@@ -473,16 +500,8 @@ impl Provider for HttpProvider {
 
     async fn read(&self, ctx: &CallContext, request: ReadRequest<'_>) -> Result<Observed, Failure> {
         let prior = request.prior;
-        let aimed = request
-            .aim
-            .and_then(|aim| aim.properties)
-            .map(Told::of)
-            .transpose()?;
-        let told = aimed.or_else(|| Told::known(prior));
-        let told = told.ok_or_else(|| Failure::refused("how to read it is not known"))?;
-        let id = prior
-            .physical_id
-            .map_or_else(|| told.place(), str::to_owned);
+        let told = told_of(&request)?;
+        let id = told.id_or_place(prior.physical_id);
         let Some(action) = &told.read else {
             // Nobody can look. Its id is known, so a change or a deletion can be sent again, and finds out.
             let as_aimed = request.aim.is_none();
@@ -505,6 +524,10 @@ impl Provider for HttpProvider {
             return Err(without_effect(answer.failure("read")));
         }
         let differences = if told.create.is_some() {
+            if !told.seen_fields.is_empty() {
+                // A page that says nothing of them does not say that they are gone.
+                answer.parsed("read")?;
+            }
             wrong_fields(&told, &answer)
         } else {
             Vec::new()
@@ -521,50 +544,32 @@ impl Provider for HttpProvider {
         request: LookUpRequest<'_>,
     ) -> Result<Option<String>, Failure> {
         let Some(properties) = request.properties else {
-            return Ok(None);
+            return Err(not_known());
         };
-        let told = Told::of(properties)?;
-        if told.create.is_none() {
-            return Ok(Some(told.place()));
+        match self.find(ctx, &Told::of(properties)?, None).await? {
+            Lost::Absent => Ok(None),
+            Lost::Known(id) => Ok(Some(id)),
+            Lost::Made(found) => Ok(Some(found.made.physical_id)),
         }
-        let Some(action) = told
-            .find
-            .as_ref()
-            .or(told.read.as_ref().filter(|read| !read.needs_id()))
-        else {
-            return match told.idempotency_header {
-                // The server knows the key: the create sent again is the look.
-                Some(_) => Ok(None),
-                None => Err(Failure::refused(
-                    "without `find` or `idempotency_header` a lost create is not found",
-                )),
-            };
-        };
-        let answer = self
-            .send(ctx, &told, action, None)
-            .await
-            .map_err(without_effect)?;
-        if answer.says_absent() {
-            return Ok(None);
+    }
+
+    async fn look(&self, ctx: &CallContext, request: ReadRequest<'_>) -> Result<Observed, Failure> {
+        if request.prior.physical_id.is_some() {
+            return self.read(ctx, request).await;
         }
-        if !action.expects(answer.status) {
-            return Err(without_effect(answer.failure("find")));
+        let told = told_of(&request)?;
+        let lost = request.aim.map(|aim| aim.action);
+        match self.find(ctx, &told, lost).await? {
+            Lost::Absent => Ok(Observed::absent()),
+            Lost::Made(found) => Ok(Observed::Present(found)),
+            Lost::Known(id) => {
+                let prior = Prior {
+                    physical_id: Some(&id),
+                    ..request.prior
+                };
+                self.read(ctx, ReadRequest { prior, ..request }).await
+            }
         }
-        let object = answer.json();
-        let items = if told.find.is_some() {
-            object.pointer(&told.find_items)
-        } else {
-            Some(&object)
-        };
-        let first = match items {
-            Some(Value::Array(items)) => items.first(),
-            Some(Value::Null) | None if told.find.is_some() => None,
-            one => one,
-        };
-        Ok(first.and_then(|first| {
-            told.id_in(first)
-                .or_else(|| (!told.needs_id()).then(|| told.place()))
-        }))
     }
 
     async fn import(&self, ctx: &CallContext, request: ImportRequest<'_>) -> Result<Made, Failure> {
