@@ -8,6 +8,7 @@ mod advance;
 mod assign;
 mod expiry;
 pub mod load;
+pub mod rate;
 mod reports;
 mod rollback;
 pub mod select;
