@@ -225,7 +225,14 @@ impl CommandProvider {
             physical_id: None,
             attributes: None,
         };
-        let ended = self.run(ctx, run).await?;
+        let ended = self.run(ctx, run).await.inspect_err(|failure| {
+            // What can't be run at all needs no deletion, and its record may hold secrets. Of what was only not run
+            // now, somebody else may still be running it.
+            if (failure.class, &failure.verdict) == (FailureClass::Permanent, &Verdict::NothingDone)
+            {
+                RECORDS.forget(ctx);
+            }
+        })?;
         let attributes = attributes_of(&ended);
         let physical_id =
             physical_id_of(&attributes).unwrap_or_else(|| ctx.idempotency_key.clone());
@@ -236,10 +243,13 @@ impl CommandProvider {
         let failure = failed("create", told, &ended, Some(made));
         // If it can be looked at, say whether there is anything to delete.
         match self.look_at(ctx, told, Prior::default()).await {
-            Ok(None) => Err(Failure {
-                verdict: Verdict::NothingDone,
-                ..failure
-            }),
+            Ok(None) => {
+                RECORDS.forget(ctx);
+                Err(Failure {
+                    verdict: Verdict::NothingDone,
+                    ..failure
+                })
+            }
             Ok(Some(_)) | Err(_) => Err(failure),
         }
     }
@@ -448,14 +458,10 @@ impl Provider for CommandProvider {
             .aim
             .is_some_and(|aim| aim.action == ActionKind::Create);
         let Some(told) = told else {
-            // A create writes its record before its command runs.
-            return if lost_create && ctx.host_bound && prior.physical_id.is_none() {
-                Ok(Observed::absent())
-            } else {
-                Err(Failure::cannot_tell(
-                    "the command that reads it is not known",
-                ))
-            };
+            if !lost_create || prior.physical_id.is_some() {
+                return Err(not_known());
+            }
+            return never_begun(ctx).map(|()| Observed::absent());
         };
         let Some(printed) = self.look_at(ctx, &told, prior).await? else {
             return Ok(Observed::absent());
@@ -496,10 +502,13 @@ impl Provider for CommandProvider {
         ctx: &CallContext,
         request: LookUpRequest<'_>,
     ) -> Result<Option<String>, Failure> {
-        let Some(properties) = request.properties else {
-            return Ok(None);
+        let told = match request.properties {
+            Some(properties) => Some(Told::of(properties)?),
+            None => RECORDS.recall(ctx),
         };
-        let told = Told::of(properties)?;
+        let Some(told) = told else {
+            return never_begun(ctx).map(|()| None);
+        };
         let found = self.look_at(ctx, &told, Prior::default()).await?;
         Ok(found
             .map(|printed| physical_id_of(&printed).unwrap_or_else(|| ctx.idempotency_key.clone())))
@@ -524,6 +533,19 @@ impl Provider for CommandProvider {
             ))),
         }
     }
+}
+
+/// Of what this host has no record: a create writes that before its command runs.
+fn never_begun(ctx: &CallContext) -> Result<(), Failure> {
+    if ctx.host_bound {
+        Ok(())
+    } else {
+        Err(not_known())
+    }
+}
+
+fn not_known() -> Failure {
+    Failure::cannot_tell("the command that reads it is not known")
 }
 
 /// The JSON object on the last line of output; nothing if there is none.

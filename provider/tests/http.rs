@@ -342,6 +342,12 @@ async fn a_server_that_asks_to_wait_is_heard() {
         (failure.class, failure.verdict),
         (FailureClass::Transient, Verdict::NothingDone)
     );
+    // One that may have taken the request says all the same when to come back.
+    let failure = refused(StatusCode::BAD_GATEWAY, Some("7")).await;
+    assert_eq!(
+        (failure.verdict, failure.retry_after),
+        (Verdict::Unknown, Some(Duration::from_secs(7)))
+    );
     let failure = refused(StatusCode::INTERNAL_SERVER_ERROR, None).await;
     assert_eq!(
         (failure.class, failure.verdict),
