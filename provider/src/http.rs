@@ -1,20 +1,23 @@
 //! `Anneal::Http`: an object behind a REST API, or only a look at one.
 
+mod act;
 mod exchange;
 mod fields;
 mod look;
+mod schema;
 mod told;
 
 use async_trait::async_trait;
 use reqwest::Client;
 use serde_json::Value;
 
-use self::exchange::{Answer, exchange};
+use self::exchange::Answer;
 use self::look::Lost;
-use self::told::{Action, DEFAULT_ID, DEFAULT_TIMEOUT, Names, Told};
+use self::schema::schema;
+use self::told::Told;
 use crate::call::CallContext;
 use crate::compare::Comparison;
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::path::PropertyPath;
 use crate::provider::Provider;
 use crate::read_values::{from_private, given, to_private};
@@ -22,9 +25,7 @@ use crate::request::{
     Applied, ApplyRequest, Diagnostic, ImportRequest, LookUpRequest, Made, Observed, Plan,
     PlanRequest, Prior, ReadRequest, Values,
 };
-use crate::schema::{
-    AttributeSchema, Capabilities, Kind, Nested, OnChange, PropertySchema, TypeSchema, When,
-};
+use crate::schema::{OnChange, TypeSchema};
 use crate::value::as_text;
 
 pub(crate) use exchange::told_whole;
@@ -49,138 +50,6 @@ impl Default for HttpProvider {
             schemas: vec![schema()],
             client: client.build().expect("its settings are constants"),
         }
-    }
-}
-
-fn action(name: &str, description: &str, more: Option<PropertySchema>) -> PropertySchema {
-    let mut keys = vec![
-        PropertySchema::new("method", &[Kind::String], "The request's method."),
-        PropertySchema::new(
-            "path",
-            &[Kind::String],
-            "What follows the `url`; may contain {id}, {key}, {instance}.",
-        ),
-        PropertySchema::new(
-            "body",
-            &[Kind::Any],
-            "What is sent, as JSON; the common `body` if left out.",
-        ),
-        PropertySchema::new("headers", &[Kind::Map], "Headers beside the common ones.")
-            .nested(Nested::EachOf(vec![Kind::String]))
-            .secret(),
-        PropertySchema::new(
-            "expected",
-            &[Kind::List],
-            "Statuses that mean success; any 2xx if left out.",
-        )
-        .nested(Nested::EachOf(vec![Kind::Integer])),
-    ];
-    keys.extend(more);
-    PropertySchema::new(name, &[Kind::Map], description).nested(Nested::Keys(keys))
-}
-
-fn schema() -> TypeSchema {
-    let text =
-        |name: &str, description: &str| PropertySchema::new(name, &[Kind::String], description);
-    let items = text(
-        "items",
-        "JSON pointer to the found objects in the answer: a list, or one object.",
-    )
-    .default("");
-    let mut schema = TypeSchema::new(
-        "Anneal::Http",
-        "An object behind a REST API. Without `create` it only reads. A change of `url` replaces it; so does one of \
-         `body` or `create` if there is no `update`. {id}, {key} (the idempotency key), {instance} and {token} may \
-         stand in paths and headers, and be a whole text in a body.",
-    );
-    schema.properties = vec![
-        text("url", "What all paths are appended to.")
-            .required()
-            .on_change(OnChange::Replace),
-        PropertySchema::new("headers", &[Kind::Map], "Headers of all requests.")
-            .nested(Nested::EachOf(vec![Kind::String]))
-            .secret(),
-        PropertySchema::new(
-            "body",
-            &[Kind::Any],
-            "What the object should be; sent by create and update.",
-        )
-        .on_change(OnChange::Depends),
-        action("create", "Makes it; POST if no method is given.", None)
-            .on_change(OnChange::Depends),
-        action(
-            "read",
-            "Looks at it; GET if no method is given. 404 and 410 mean that it is not there.",
-            None,
-        ),
-        action("update", "Changes it; PUT if no method is given.", None),
-        action(
-            "delete",
-            "Deletes it; DELETE if no method is given. 404 and 410 mean that it was gone.",
-            None,
-        ),
-        action(
-            "find",
-            "Finds it after a lost create, by a tag that the create sent; GET. Without it and without \
-             `idempotency_header`, a lost create waits for a person to say what became of it.",
-            Some(items),
-        ),
-        text("id", "JSON pointer to the id in the answer.").default(DEFAULT_ID),
-        PropertySchema::new(
-            "attributes",
-            &[Kind::Map],
-            "Attributes by name, as JSON pointers into the answer.",
-        )
-        .nested(Nested::EachOf(vec![Kind::String])),
-        text(
-            "idempotency_header",
-            "Header that carries the idempotency key, for a server that honours it.",
-        ),
-        text(
-            "fencing_header",
-            "Header that carries the fencing token, for a server that refuses smaller ones.",
-        ),
-        PropertySchema::new(
-            "timeout_seconds",
-            &[Kind::Number],
-            "How soon a request is answered.",
-        )
-        .default(DEFAULT_TIMEOUT.as_secs())
-        .at_least(0.0),
-    ];
-    schema.attributes = vec![
-        AttributeSchema::new("status", Kind::Integer, "The status of the last answer."),
-        AttributeSchema::new(
-            "body",
-            Kind::Any,
-            "The last answer: JSON if it is that, else its text.",
-        ),
-    ];
-    schema.any_attribute = true;
-    let any =
-        |names: &[&str]| When::WithAnyProperty(names.iter().map(ToString::to_string).collect());
-    schema.capabilities = Capabilities {
-        honours_keys: When::WithProperty("idempotency_header".to_owned()),
-        fences: When::WithProperty("fencing_header".to_owned()),
-        looks: any(&["find", "read", "idempotency_header"]),
-        finds: any(&["find", "idempotency_header"]),
-        cancellable: true,
-        ..Capabilities::plain()
-    };
-    // Far more than one API likes, and far less than what a large stack would send it. What is too much for it all
-    // the same, it says by itself (429).
-    schema.limits.max_calls_per_second = Some(500);
-    schema
-}
-
-/// What a change of a property does.
-fn on_change(name: &str, told: &Told) -> Option<OnChange> {
-    match name {
-        "url" => Some(OnChange::Replace),
-        "create" | "body" if told.create.is_none() => None,
-        "create" | "body" if told.update.is_none() => Some(OnChange::Replace),
-        "create" | "body" | "update" => Some(OnChange::InPlace),
-        _ => None,
     }
 }
 
@@ -251,146 +120,6 @@ impl Told {
             self.seen_fields = fields::told_fields(desired, &answer.json());
         }
         self
-    }
-}
-
-impl HttpProvider {
-    async fn send(
-        &self,
-        ctx: &CallContext,
-        told: &Told,
-        action: &Action,
-        id: Option<&str>,
-    ) -> Result<Answer, Failure> {
-        if action.needs_id() {
-            // What is left of a path without its id is the collection; with one of these, what holds that.
-            let id = id.filter(|id| !["", ".", ".."].contains(id));
-            id.ok_or_else(|| Failure::refused("the id of the object is not known"))?;
-        }
-        let names = Names { ctx, id };
-        let is_change = matches!(action.method.as_str(), "POST" | "PUT" | "PATCH");
-        let body = action
-            .body
-            .as_ref()
-            .or(told.body.as_ref().filter(|_| is_change));
-        exchange(&self.client, told, action, &names, body).await
-    }
-
-    async fn create(&self, ctx: &CallContext, told: Told) -> Result<Applied, Failure> {
-        let Some(action) = &told.create else {
-            let action = told
-                .read
-                .as_ref()
-                .expect("without a create there is a read");
-            let answer = self
-                .send(ctx, &told, action, None)
-                .await
-                .map_err(without_effect)?;
-            if !action.expects(answer.status) {
-                return Err(without_effect(Failure {
-                    class: FailureClass::Transient,
-                    ..answer.failure("read")
-                }));
-            }
-            return Ok(Applied::Done(told.made(told.place(), Some(&answer), None)));
-        };
-        let answer = self.send(ctx, &told, action, None).await?;
-        if !action.expects(answer.status) {
-            return Err(answer.failure("create"));
-        }
-        let made = self.made_by(told, &answer)?;
-        ctx.report_physical_id(&made.physical_id);
-        Ok(Applied::Done(made))
-    }
-
-    async fn update(
-        &self,
-        ctx: &CallContext,
-        prior: Prior<'_>,
-        told: Told,
-    ) -> Result<Applied, Failure> {
-        let was = Told::known(prior);
-        let changed = match was
-            .as_ref()
-            .and_then(|was| was.made_of.as_ref())
-            .zip(told.made_of.as_ref())
-        {
-            Some((was, now)) => was.changed_to(&self.schemas[0], now),
-            None => Vec::new(),
-        };
-        let effect = |path: &PropertyPath| on_change(path.top().unwrap_or_default(), &told);
-        let because: Vec<PropertyPath> = changed
-            .iter()
-            .filter(|path| effect(path) == Some(OnChange::Replace))
-            .cloned()
-            .collect();
-        if !because.is_empty() {
-            return Ok(Applied::NeedsReplace { because });
-        }
-        let id = told.id_or_place(prior.physical_id);
-        let quiet = !changed.is_empty() && changed.iter().all(|path| effect(path).is_none());
-        if let Some(action) = told
-            .update
-            .as_ref()
-            .filter(|_| told.create.is_some() && !quiet)
-        {
-            let answer = self.send(ctx, &told, action, Some(&id)).await?;
-            return match () {
-                () if answer.says_absent() => Ok(Applied::Gone),
-                () if !action.expects(answer.status) => Err(answer.failure("update")),
-                () => {
-                    let told = told.having_seen(&answer);
-                    Ok(Applied::Done(told.made(
-                        id,
-                        Some(&answer),
-                        prior.attributes,
-                    )))
-                }
-            };
-        }
-        // Nothing is to be changed there, but there may be other attributes to take from it.
-        let told = Told {
-            seen_fields: was.map(|was| was.seen_fields).unwrap_or_default(),
-            ..told
-        };
-        let Some(action) = &told.read else {
-            return Ok(Applied::Done(told.made(id, None, prior.attributes)));
-        };
-        let answer = self
-            .send(ctx, &told, action, Some(&id))
-            .await
-            .map_err(without_effect)?;
-        match () {
-            () if answer.says_absent() => Ok(Applied::Gone),
-            () if !action.expects(answer.status) => Err(without_effect(answer.failure("read"))),
-            () if told.create.is_some() && !wrong_fields(&told, &answer).is_empty() => {
-                // It has drifted, and there is no way to change it.
-                let because = wrong_fields(&told, &answer)
-                    .into_iter()
-                    .map(|one| one.path)
-                    .collect();
-                Ok(Applied::NeedsReplace { because })
-            }
-            () => Ok(Applied::Done(told.made(
-                id,
-                Some(&answer),
-                prior.attributes,
-            ))),
-        }
-    }
-
-    async fn delete(&self, ctx: &CallContext, prior: Prior<'_>) -> Result<Applied, Failure> {
-        let told =
-            Told::known(prior).ok_or_else(|| Failure::refused("how to delete it is not known"))?;
-        let Some(action) = told.delete.as_ref().filter(|_| told.create.is_some()) else {
-            return Ok(Applied::Deleted);
-        };
-        let answer = self.send(ctx, &told, action, prior.physical_id).await?;
-        match () {
-            () if action.expects(answer.status) => Ok(Applied::Deleted),
-            () if answer.says_absent() => Ok(Applied::Gone),
-            () => Err(answer.failure("delete")),
-        }
     }
 }
 

@@ -364,6 +364,26 @@ async fn a_killed_engines_command_ends_at_once() {
 }
 
 #[tokio::test]
+async fn a_killed_guards_command_is_ended_by_its_engine_with_all_that_it_started() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let wanted = values(json!({"create": hangs(&host)}));
+    let kill = async {
+        let pids = hanging(&host).await;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pids[1])).unwrap();
+        let guard = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1);
+        let guard = Pid::from_raw(guard.unwrap().parse().unwrap()).unwrap();
+        kill_process(guard, Signal::KILL).unwrap();
+        pids
+    };
+    let (ended, pids) = tokio::join!(create(&provider, &call, COMMAND, &wanted), kill);
+    let failure = ended.unwrap_err();
+    assert_eq!(failure.verdict, Verdict::Unknown);
+    assert_eq!(failure.message, "the command's guard was killed");
+    assert!(!pids.iter().any(|pid| runs(pid)), "both have ended by then");
+}
+
+#[tokio::test]
 async fn what_can_not_be_run_at_all_was_never_begun() {
     use std::os::unix::fs::PermissionsExt;
     let (host, provider) = (Host::new(), provider());
