@@ -1,5 +1,6 @@
 //! A cluster member: consensus, storage, dispatcher, executor and services.
 
+mod budget;
 pub mod codec;
 pub mod dispatch;
 pub mod engine;

@@ -30,6 +30,8 @@ pub enum Verdict {
     LeftBehind(Box<Made>),
     /// Nobody can tell whether it had an effect, or will yet have one. It must be looked at.
     Unknown,
+    /// Of a look: there is no way to find out, however often it is tried. A person must say what is there.
+    CannotTell,
 }
 
 /// A provider call that did not end well.
@@ -67,6 +69,11 @@ impl Failure {
     /// Shorthand for the commonest one: wrong input, found before anything was done.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::nothing_done(FailureClass::Permanent, message)
+    }
+
+    /// A look that can't find out what is there, and never will.
+    pub fn cannot_tell(message: impl Into<String>) -> Self {
+        Self::new(FailureClass::Permanent, Verdict::CannotTell, message)
     }
 
     /// The same failure, with the time that the outside world asked to wait.

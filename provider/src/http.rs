@@ -1,18 +1,23 @@
 //! `Anneal::Http`: an object behind a REST API, or only a look at one.
 
+mod act;
 mod exchange;
 mod fields;
+mod look;
+mod schema;
 mod told;
 
 use async_trait::async_trait;
 use reqwest::Client;
 use serde_json::Value;
 
-use self::exchange::{Answer, exchange};
-use self::told::{Action, DEFAULT_ID, DEFAULT_TIMEOUT, Names, Told};
+use self::exchange::Answer;
+use self::look::Lost;
+use self::schema::schema;
+use self::told::Told;
 use crate::call::CallContext;
 use crate::compare::Comparison;
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::path::PropertyPath;
 use crate::provider::Provider;
 use crate::read_values::{from_private, given, to_private};
@@ -20,9 +25,7 @@ use crate::request::{
     Applied, ApplyRequest, Diagnostic, ImportRequest, LookUpRequest, Made, Observed, Plan,
     PlanRequest, Prior, ReadRequest, Values,
 };
-use crate::schema::{
-    AttributeSchema, Capabilities, Kind, Nested, OnChange, PropertySchema, TypeSchema, When,
-};
+use crate::schema::{OnChange, TypeSchema};
 use crate::value::as_text;
 
 pub(crate) use exchange::told_whole;
@@ -50,135 +53,6 @@ impl Default for HttpProvider {
     }
 }
 
-fn action(name: &str, description: &str, more: Option<PropertySchema>) -> PropertySchema {
-    let mut keys = vec![
-        PropertySchema::new("method", &[Kind::String], "The request's method."),
-        PropertySchema::new(
-            "path",
-            &[Kind::String],
-            "What follows the `url`; may contain {id}, {key}, {instance}.",
-        ),
-        PropertySchema::new(
-            "body",
-            &[Kind::Any],
-            "What is sent, as JSON; the common `body` if left out.",
-        ),
-        PropertySchema::new("headers", &[Kind::Map], "Headers beside the common ones.")
-            .nested(Nested::EachOf(vec![Kind::String]))
-            .secret(),
-        PropertySchema::new(
-            "expected",
-            &[Kind::List],
-            "Statuses that mean success; any 2xx if left out.",
-        )
-        .nested(Nested::EachOf(vec![Kind::Integer])),
-    ];
-    keys.extend(more);
-    PropertySchema::new(name, &[Kind::Map], description).nested(Nested::Keys(keys))
-}
-
-fn schema() -> TypeSchema {
-    let text =
-        |name: &str, description: &str| PropertySchema::new(name, &[Kind::String], description);
-    let items = text(
-        "items",
-        "JSON pointer to the found objects in the answer: a list, or one object.",
-    )
-    .default("");
-    let mut schema = TypeSchema::new(
-        "Anneal::Http",
-        "An object behind a REST API. Without `create` it only reads. A change of `url` replaces it; so does one of \
-         `body` or `create` if there is no `update`. {id}, {key} (the idempotency key), {instance} and {token} may \
-         stand in paths and headers, and be a whole text in a body.",
-    );
-    schema.properties = vec![
-        text("url", "What all paths are appended to.")
-            .required()
-            .on_change(OnChange::Replace),
-        PropertySchema::new("headers", &[Kind::Map], "Headers of all requests.")
-            .nested(Nested::EachOf(vec![Kind::String]))
-            .secret(),
-        PropertySchema::new(
-            "body",
-            &[Kind::Any],
-            "What the object should be; sent by create and update.",
-        )
-        .on_change(OnChange::Depends),
-        action("create", "Makes it; POST if no method is given.", None)
-            .on_change(OnChange::Depends),
-        action(
-            "read",
-            "Looks at it; GET if no method is given. 404 and 410 mean that it is not there.",
-            None,
-        ),
-        action("update", "Changes it; PUT if no method is given.", None),
-        action(
-            "delete",
-            "Deletes it; DELETE if no method is given. 404 and 410 mean that it was gone.",
-            None,
-        ),
-        action(
-            "find",
-            "Finds it after a lost create, by a tag that the create sent; GET.",
-            Some(items),
-        ),
-        text("id", "JSON pointer to the id in the answer.").default(DEFAULT_ID),
-        PropertySchema::new(
-            "attributes",
-            &[Kind::Map],
-            "Attributes by name, as JSON pointers into the answer.",
-        )
-        .nested(Nested::EachOf(vec![Kind::String])),
-        text(
-            "idempotency_header",
-            "Header that carries the idempotency key, for a server that honours it.",
-        ),
-        text(
-            "fencing_header",
-            "Header that carries the fencing token, for a server that refuses smaller ones.",
-        ),
-        PropertySchema::new(
-            "timeout_seconds",
-            &[Kind::Number],
-            "How soon a request is answered.",
-        )
-        .default(DEFAULT_TIMEOUT.as_secs())
-        .at_least(0.0),
-    ];
-    schema.attributes = vec![
-        AttributeSchema::new("status", Kind::Integer, "The status of the last answer."),
-        AttributeSchema::new(
-            "body",
-            Kind::Any,
-            "The last answer: JSON if it is that, else its text.",
-        ),
-    ];
-    schema.any_attribute = true;
-    schema.capabilities = Capabilities {
-        honours_keys: When::WithProperty("idempotency_header".to_owned()),
-        fences: When::WithProperty("fencing_header".to_owned()),
-        looks: When::WithAnyProperty(
-            ["find", "read", "idempotency_header"]
-                .map(str::to_owned)
-                .to_vec(),
-        ),
-        cancellable: true,
-        ..Capabilities::plain()
-    };
-    schema
-}
-
-/// What a change of a property does.
-fn on_change(name: &str, told: &Told) -> Option<OnChange> {
-    match name {
-        "url" => Some(OnChange::Replace),
-        "create" | "body" if told.create.is_none() => None,
-        "create" | "body" if told.update.is_none() => Some(OnChange::Replace),
-        "create" | "body" | "update" => Some(OnChange::InPlace),
-        _ => None,
-    }
-}
-
 impl Told {
     fn known(prior: Prior<'_>) -> Option<Self> {
         from_private(prior.private).or_else(|| Self::of(prior.properties?).ok())
@@ -201,6 +75,18 @@ impl Told {
                 .map(|action| action.path.as_str())
                 .unwrap_or_default()
         )
+    }
+
+    /// The id as it is known; empty if it has one, and nobody knows it.
+    fn id_or_place(&self, physical_id: Option<&str>) -> String {
+        let place = || {
+            if self.needs_id() {
+                String::new()
+            } else {
+                self.place()
+            }
+        };
+        physical_id.map_or_else(place, str::to_owned)
     }
 
     fn made(&self, physical_id: String, answer: Option<&Answer>, before: Option<&Values>) -> Made {
@@ -237,152 +123,22 @@ impl Told {
     }
 }
 
-impl HttpProvider {
-    async fn send(
-        &self,
-        ctx: &CallContext,
-        told: &Told,
-        action: &Action,
-        id: Option<&str>,
-    ) -> Result<Answer, Failure> {
-        let names = Names { ctx, id };
-        let is_change = matches!(action.method.as_str(), "POST" | "PUT" | "PATCH");
-        let body = action
-            .body
-            .as_ref()
-            .or(told.body.as_ref().filter(|_| is_change));
-        exchange(&self.client, told, action, &names, body).await
-    }
-
-    async fn create(&self, ctx: &CallContext, told: Told) -> Result<Applied, Failure> {
-        let Some(action) = &told.create else {
-            let action = told
-                .read
-                .as_ref()
-                .expect("without a create there is a read");
-            let answer = self
-                .send(ctx, &told, action, None)
-                .await
-                .map_err(without_effect)?;
-            if !action.expects(answer.status) {
-                return Err(without_effect(Failure {
-                    class: FailureClass::Transient,
-                    ..answer.failure("read")
-                }));
-            }
-            return Ok(Applied::Done(told.made(told.place(), Some(&answer), None)));
-        };
-        let answer = self.send(ctx, &told, action, None).await?;
-        if !action.expects(answer.status) {
-            return Err(answer.failure("create"));
-        }
-        let id = told.id_in(&answer.json());
-        let Some(id) = id.or_else(|| (!told.needs_id()).then(|| told.place())) else {
-            let message = format!("create was answered without an id at {}", told.id);
-            return Err(Failure::no_verdict(FailureClass::Permanent, message));
-        };
-        ctx.report_physical_id(&id);
-        let told = told.having_seen(&answer);
-        Ok(Applied::Done(told.made(id, Some(&answer), None)))
-    }
-
-    async fn update(
-        &self,
-        ctx: &CallContext,
-        prior: Prior<'_>,
-        told: Told,
-    ) -> Result<Applied, Failure> {
-        let was = Told::known(prior);
-        let changed = match was
-            .as_ref()
-            .and_then(|was| was.made_of.as_ref())
-            .zip(told.made_of.as_ref())
-        {
-            Some((was, now)) => was.changed_to(&self.schemas[0], now),
-            None => Vec::new(),
-        };
-        let effect = |path: &PropertyPath| on_change(path.top().unwrap_or_default(), &told);
-        let because: Vec<PropertyPath> = changed
-            .iter()
-            .filter(|path| effect(path) == Some(OnChange::Replace))
-            .cloned()
-            .collect();
-        if !because.is_empty() {
-            return Ok(Applied::NeedsReplace { because });
-        }
-        let id = prior
-            .physical_id
-            .map_or_else(|| told.place(), str::to_owned);
-        let quiet = !changed.is_empty() && changed.iter().all(|path| effect(path).is_none());
-        if let Some(action) = told
-            .update
-            .as_ref()
-            .filter(|_| told.create.is_some() && !quiet)
-        {
-            let answer = self.send(ctx, &told, action, Some(&id)).await?;
-            return match () {
-                () if answer.says_absent() => Ok(Applied::Gone),
-                () if !action.expects(answer.status) => Err(answer.failure("update")),
-                () => {
-                    let told = told.having_seen(&answer);
-                    Ok(Applied::Done(told.made(
-                        id,
-                        Some(&answer),
-                        prior.attributes,
-                    )))
-                }
-            };
-        }
-        // Nothing is to be changed there, but there may be other attributes to take from it.
-        let told = Told {
-            seen_fields: was.map(|was| was.seen_fields).unwrap_or_default(),
-            ..told
-        };
-        let Some(action) = &told.read else {
-            return Ok(Applied::Done(told.made(id, None, prior.attributes)));
-        };
-        let answer = self
-            .send(ctx, &told, action, Some(&id))
-            .await
-            .map_err(without_effect)?;
-        match () {
-            () if answer.says_absent() => Ok(Applied::Gone),
-            () if !action.expects(answer.status) => Err(without_effect(answer.failure("read"))),
-            () if told.create.is_some() && !wrong_fields(&told, &answer).is_empty() => {
-                // It has drifted, and there is no way to change it.
-                let because = wrong_fields(&told, &answer)
-                    .into_iter()
-                    .map(|one| one.path)
-                    .collect();
-                Ok(Applied::NeedsReplace { because })
-            }
-            () => Ok(Applied::Done(told.made(
-                id,
-                Some(&answer),
-                prior.attributes,
-            ))),
-        }
-    }
-
-    async fn delete(&self, ctx: &CallContext, prior: Prior<'_>) -> Result<Applied, Failure> {
-        let told =
-            Told::known(prior).ok_or_else(|| Failure::refused("how to delete it is not known"))?;
-        let Some(action) = told.delete.as_ref().filter(|_| told.create.is_some()) else {
-            return Ok(Applied::Deleted);
-        };
-        let answer = self.send(ctx, &told, action, prior.physical_id).await?;
-        match () {
-            () if action.expects(answer.status) => Ok(Applied::Deleted),
-            () if answer.says_absent() => Ok(Applied::Gone),
-            () => Err(answer.failure("delete")),
-        }
-    }
-}
-
 fn wrong_fields(told: &Told, answer: &Answer) -> Vec<crate::request::PropertyDifference> {
     told.desired()
         .map(|desired| fields::differences(desired, &answer.json(), &told.seen_fields))
         .unwrap_or_default()
+}
+
+/// How to look: as aimed, else as it was made.
+fn told_of(request: &ReadRequest<'_>) -> Result<Told, Failure> {
+    let aimed = request.aim.and_then(|aim| aim.properties);
+    let aimed = aimed.map(Told::of).transpose()?;
+    let told = aimed.or_else(|| Told::known(request.prior));
+    told.ok_or_else(not_known)
+}
+
+fn not_known() -> Failure {
+    Failure::cannot_tell("how to look at it is not known any more")
 }
 
 /// A read has no effect, however it fails.
@@ -473,16 +229,8 @@ impl Provider for HttpProvider {
 
     async fn read(&self, ctx: &CallContext, request: ReadRequest<'_>) -> Result<Observed, Failure> {
         let prior = request.prior;
-        let aimed = request
-            .aim
-            .and_then(|aim| aim.properties)
-            .map(Told::of)
-            .transpose()?;
-        let told = aimed.or_else(|| Told::known(prior));
-        let told = told.ok_or_else(|| Failure::refused("how to read it is not known"))?;
-        let id = prior
-            .physical_id
-            .map_or_else(|| told.place(), str::to_owned);
+        let told = told_of(&request)?;
+        let id = told.id_or_place(prior.physical_id);
         let Some(action) = &told.read else {
             // Nobody can look. Its id is known, so a change or a deletion can be sent again, and finds out.
             let as_aimed = request.aim.is_none();
@@ -505,6 +253,10 @@ impl Provider for HttpProvider {
             return Err(without_effect(answer.failure("read")));
         }
         let differences = if told.create.is_some() {
+            if !told.seen_fields.is_empty() {
+                // A page that says nothing of them does not say that they are gone.
+                answer.parsed("read")?;
+            }
             wrong_fields(&told, &answer)
         } else {
             Vec::new()
@@ -521,50 +273,32 @@ impl Provider for HttpProvider {
         request: LookUpRequest<'_>,
     ) -> Result<Option<String>, Failure> {
         let Some(properties) = request.properties else {
-            return Ok(None);
+            return Err(not_known());
         };
-        let told = Told::of(properties)?;
-        if told.create.is_none() {
-            return Ok(Some(told.place()));
+        match self.find(ctx, &Told::of(properties)?, None).await? {
+            Lost::Absent => Ok(None),
+            Lost::Known(id) => Ok(Some(id)),
+            Lost::Made(found) => Ok(Some(found.made.physical_id)),
         }
-        let Some(action) = told
-            .find
-            .as_ref()
-            .or(told.read.as_ref().filter(|read| !read.needs_id()))
-        else {
-            return match told.idempotency_header {
-                // The server knows the key: the create sent again is the look.
-                Some(_) => Ok(None),
-                None => Err(Failure::refused(
-                    "without `find` or `idempotency_header` a lost create is not found",
-                )),
-            };
-        };
-        let answer = self
-            .send(ctx, &told, action, None)
-            .await
-            .map_err(without_effect)?;
-        if answer.says_absent() {
-            return Ok(None);
+    }
+
+    async fn look(&self, ctx: &CallContext, request: ReadRequest<'_>) -> Result<Observed, Failure> {
+        if request.prior.physical_id.is_some() {
+            return self.read(ctx, request).await;
         }
-        if !action.expects(answer.status) {
-            return Err(without_effect(answer.failure("find")));
+        let told = told_of(&request)?;
+        let lost = request.aim.map(|aim| aim.action);
+        match self.find(ctx, &told, lost).await? {
+            Lost::Absent => Ok(Observed::absent()),
+            Lost::Made(found) => Ok(Observed::Present(found)),
+            Lost::Known(id) => {
+                let prior = Prior {
+                    physical_id: Some(&id),
+                    ..request.prior
+                };
+                self.read(ctx, ReadRequest { prior, ..request }).await
+            }
         }
-        let object = answer.json();
-        let items = if told.find.is_some() {
-            object.pointer(&told.find_items)
-        } else {
-            Some(&object)
-        };
-        let first = match items {
-            Some(Value::Array(items)) => items.first(),
-            Some(Value::Null) | None if told.find.is_some() => None,
-            one => one,
-        };
-        Ok(first.and_then(|first| {
-            told.id_in(first)
-                .or_else(|| (!told.needs_id()).then(|| told.place()))
-        }))
     }
 
     async fn import(&self, ctx: &CallContext, request: ImportRequest<'_>) -> Result<Made, Failure> {

@@ -13,6 +13,7 @@ mod guard;
 mod heat;
 mod host_lock;
 mod http;
+mod instance_record;
 mod name;
 mod path;
 mod process;
@@ -43,6 +44,6 @@ pub use request::{
     Observed, Plan, PlanRequest, PlannedAction, Prior, PropertyDifference, ReadRequest, Values,
 };
 pub use schema::{
-    AttributeSchema, Capabilities, Constraint, Kind, Nested, OnChange, PropertySchema, Reference,
-    Scope, TypeSchema, When, nearest,
+    AttributeSchema, Capabilities, Constraint, Kind, Limits, Nested, OnChange, PropertySchema,
+    Reference, Scope, TypeSchema, When, nearest,
 };

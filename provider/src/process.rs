@@ -208,7 +208,10 @@ impl ProcessProvider {
                     return Ok(state);
                 }
             }
-            run::stop(ctx, record, told).await?;
+            run::stop(ctx, record, told.order.stop_timeout).await?;
+        } else {
+            // What a killed supervisor left behind may hold what the new one needs.
+            run::end_strays(ctx).await?;
         }
         run::start(&self.companion, ctx, record, told).await
     }
@@ -236,7 +239,11 @@ impl ProcessProvider {
                     .clone()
                     .unwrap_or_else(|| "it does not run".to_owned())),
                 (None, true) => Ok(()),
-                (Some(health), true) => health.ask(&self.companion, ctx, told).await,
+                (Some(health), true) => {
+                    health
+                        .ask(&self.companion, ctx, told, health::ANSWER_TIMEOUT)
+                        .await
+                }
             };
             match answer {
                 Ok(()) => return Ok(state),
@@ -254,7 +261,7 @@ impl ProcessProvider {
     ) -> Result<Applied, Failure> {
         let record = Record::of(&ctx.host_dir, &ctx.instance_id);
         ended(ctx)?;
-        if !supervised(&record)? {
+        if !supervised(&record)? && tagged(&ctx.instance_id).is_empty() {
             return Ok(Applied::Gone);
         }
         let state = self.brought_about(ctx, &record, told).await?;
@@ -264,21 +271,12 @@ impl ProcessProvider {
     async fn delete(&self, ctx: &CallContext, prior: Prior<'_>) -> Result<Applied, Failure> {
         let record = Record::of(&ctx.host_dir, &ctx.instance_id);
         ended(ctx)?;
-        let told = from_private::<Told>(prior.private).or_else(|| {
-            let made_of = Recorded::default();
-            Some(Told {
-                order: record.order()?,
-                health: None,
-                made_of,
-            })
-        });
+        let told = from_private::<Told>(prior.private).map(|told| told.order);
+        let order = told.or_else(|| record.order());
+        let stop_timeout = order.map_or(DEFAULT_STOP_TIMEOUT, |order| order.stop_timeout);
         let ran = supervised(&record)? || !tagged(&ctx.instance_id).is_empty();
-        if let Some(told) = told.filter(|_| ran) {
-            run::stop(ctx, &record, &told).await?;
-        } else {
-            for stray in tagged(&ctx.instance_id) {
-                stray.signal(rustix::process::Signal::KILL);
-            }
+        if ran {
+            run::stop(ctx, &record, stop_timeout).await?;
         }
         // What is left of a record names a process that has ended, and harms nobody.
         let _ = record.remove();
@@ -342,7 +340,8 @@ impl Provider for ProcessProvider {
             .map(|properties| Told::of(ctx, properties))
             .transpose()?;
         let told = told.or_else(|| from_private(prior.private));
-        if !supervised(&record)? {
+        let is_supervised = supervised(&record)?;
+        if !is_supervised && tagged(&ctx.instance_id).is_empty() {
             return Ok(Observed::Absent {
                 because: record.state().ended,
             });
@@ -364,6 +363,12 @@ impl Provider for ProcessProvider {
             };
             return Ok(Observed::present(made, differences));
         };
+        if !is_supervised {
+            // Gone would mean that nobody ends what is left.
+            differ("supervisor", "alive".into(), "killed".into());
+            let made = told.made(id_of(ctx, prior), &record.state());
+            return Ok(Observed::present(made, differences));
+        }
         // What it runs may hold secrets, so it is not told.
         if record
             .order()

@@ -67,18 +67,33 @@ fn boot_id() -> String {
 /// The variable by which a process of an instance is known.
 pub(crate) const INSTANCE_VARIABLE: &str = "ANNEAL_INSTANCE_ID";
 
+/// The variable by which the processes of one call are known, beside that of the instance.
+pub(crate) const TOKEN_VARIABLE: &str = "ANNEAL_FENCING_TOKEN";
+
 /// All processes whose environment carries the instance's tag.
 pub(crate) fn tagged(instance_id: &str) -> Vec<ProcessId> {
-    let tag = format!("{INSTANCE_VARIABLE}={instance_id}");
+    carrying(&[format!("{INSTANCE_VARIABLE}={instance_id}")])
+}
+
+/// All processes that a call, and no other, has started.
+pub(crate) fn started_by(instance_id: &str, fencing_token: u64) -> Vec<ProcessId> {
+    carrying(&[
+        format!("{INSTANCE_VARIABLE}={instance_id}"),
+        format!("{TOKEN_VARIABLE}={fencing_token}"),
+    ])
+}
+
+fn carrying(tags: &[String]) -> Vec<ProcessId> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     let process = |entry: fs::DirEntry| -> Option<ProcessId> {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let environment = fs::read(entry.path().join("environ")).ok()?;
-        let carries = environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == tag.as_bytes());
+        let carries = tags.iter().all(|tag| {
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.any(|variable| variable == tag.as_bytes())
+        });
         ProcessId::of(pid).filter(|found| carries && found.is_alive())
     };
     entries.flatten().filter_map(process).collect()

@@ -18,7 +18,10 @@ use crate::schema::TypeSchema;
 ///   instances do.
 /// * A call may be dropped at any await point (lease over, shutdown). That is no verdict, so it must leave
 ///   things such that a later `look` finds out. Nothing that it started may go on for long after that.
-/// * `plan` and `validate` have no effect outside. `read` and `look_up` change nothing that a user would notice.
+/// * `plan` and `validate` have no effect outside. `read` and `look_up` change nothing that a user would notice. A
+///   `look` may carry out the lost create once more where the outside world makes one effect of both.
+/// * What can not be found out is no absence: a look that will never tell fails with [`Failure::cannot_tell`], and a
+///   person decides.
 /// * Values of secret properties appear in no message and no difference.
 #[async_trait]
 pub trait Provider: Send + Sync {

@@ -35,6 +35,8 @@ pub struct TypeSchema {
     pub scope: Scope,
     /// What its provider can promise.
     pub capabilities: Capabilities,
+    /// How much its provider asks of the outside world at a time, over all engines of a cluster.
+    pub limits: Limits,
     /// How long an action may take unless the resource says otherwise. None: no bound of its own.
     #[serde(rename = "default_timeout_seconds", serialize_with = "seconds")]
     pub default_timeout: Option<Duration>,
@@ -106,6 +108,9 @@ pub struct Capabilities {
     pub fences: When,
     /// It can find out what is there. Without it an Unknown needs a person.
     pub looks: When,
+    /// It finds an object also if the call that made it was lost before it told the id. Without it such a call needs a
+    /// person, though what has an id is looked at.
+    pub finds: When,
     /// Physical ids are names: creation is exclusive and answers Conflict, and only its own is deleted.
     pub named: bool,
     /// There is no outside: the physical id is made from the instance id, and an Unknown create is absent.
@@ -124,12 +129,22 @@ impl Capabilities {
             honours_keys: When::Never,
             fences: When::Never,
             looks: When::Always,
+            finds: When::Always,
             named: false,
             derived_id: false,
             cancellable: false,
             lag: Duration::ZERO,
         }
     }
+}
+
+/// How much may be asked of the outside world at a time. None: as much as engines can carry out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Actions that may begin in a second. A second's worth may begin at once.
+    pub max_calls_per_second: Option<u32>,
+    /// Actions that may be under way.
+    pub max_concurrent_calls: Option<u32>,
 }
 
 /// What a value may be.
@@ -251,6 +266,7 @@ impl TypeSchema {
             reference: Reference::PhysicalId,
             scope: Scope::ClusterWide,
             capabilities: Capabilities::plain(),
+            limits: Limits::default(),
             default_timeout: None,
         }
     }

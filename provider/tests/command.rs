@@ -10,7 +10,7 @@ use anneal_provider::{
     PlannedAction, Provider, ReadRequest, Verdict,
 };
 use serde_json::json;
-use support::{Host, create, delete, done, found, look, prior, read, update, values};
+use support::{Host, create, delete, done, failed_look, found, look, prior, read, update, values};
 
 const COMMAND: &str = "Anneal::Command";
 
@@ -177,6 +177,8 @@ async fn a_failed_create_that_can_be_looked_at_says_whether_it_left_something() 
         .await
         .unwrap_err();
     assert_eq!(clean.verdict, Verdict::NothingDone);
+    let records = || fs::read_dir(host.path("host/commands")).unwrap().count();
+    assert_eq!(records(), 0, "what is not there needs no record");
     let half = create(
         &provider,
         &call,
@@ -188,6 +190,7 @@ async fn a_failed_create_that_can_be_looked_at_says_whether_it_left_something() 
     assert!(matches!(half.verdict, Verdict::LeftBehind(_)), "{half:?}");
 
     // All that an engine may have kept of it is its physical id, and yet it can be deleted.
+    assert_eq!(records(), 1);
     let left = anneal_provider::Made {
         physical_id: "cluster-1-create-1".to_owned(),
         ..Default::default()
@@ -262,4 +265,38 @@ async fn megabytes_of_output_are_no_trouble() {
             .attributes
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn what_is_no_utf8_is_told_as_far_as_it_is() {
+    let (host, provider) = (Host::new(), provider());
+    let script = "printf 'caf\\351\\n{\"id\": 7}\\n'; printf 'r\\351sum\\351' >&2; exit $CODE";
+    let wanted = |code: &str| values(json!({"create": script, "environment": {"CODE": code}}));
+    let made = done(create(&provider, &host.call("1", 1), COMMAND, &wanted("0")).await);
+    assert_eq!(made.physical_id, "7");
+    let failure = create(&provider, &host.call("2", 1), COMMAND, &wanted("1"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failure.message,
+        "`create` ended with exit code 1: r\u{fffd}sum\u{fffd}"
+    );
+}
+
+#[tokio::test]
+async fn a_lost_create_of_which_nothing_is_known_is_absent_only_where_it_could_not_have_begun() {
+    let (host, provider) = (Host::new(), provider());
+    let aim = Aim {
+        action: ActionKind::Create,
+        properties: None,
+    };
+    let mut call = host.call("1", 1);
+    assert_eq!(
+        look(&provider, &call, COMMAND, aim).await,
+        Observed::absent()
+    );
+    // On another host there may be a record of it.
+    call.ctx.host_bound = false;
+    let failure = failed_look(&provider, &call, COMMAND, aim).await;
+    assert_eq!(failure.verdict, Verdict::CannotTell);
 }

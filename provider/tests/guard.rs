@@ -362,3 +362,60 @@ async fn a_killed_engines_command_ends_at_once() {
     all_end(&pids).await;
     assert!(start.elapsed() < 2 * GRACE, "{:?}", start.elapsed());
 }
+
+#[tokio::test]
+async fn a_killed_guards_command_is_ended_by_its_engine_with_all_that_it_started() {
+    let (host, provider) = (Host::new(), provider());
+    let call = host.call("1", 1);
+    let wanted = values(json!({"create": hangs(&host)}));
+    let kill = async {
+        let pids = hanging(&host).await;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pids[1])).unwrap();
+        let guard = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1);
+        let guard = Pid::from_raw(guard.unwrap().parse().unwrap()).unwrap();
+        kill_process(guard, Signal::KILL).unwrap();
+        pids
+    };
+    let (ended, pids) = tokio::join!(create(&provider, &call, COMMAND, &wanted), kill);
+    let failure = ended.unwrap_err();
+    assert_eq!(failure.verdict, Verdict::Unknown);
+    assert_eq!(failure.message, "the command's guard was killed");
+    assert!(!pids.iter().any(|pid| runs(pid)), "both have ended by then");
+}
+
+#[tokio::test]
+async fn what_can_not_be_run_at_all_was_never_begun() {
+    use std::os::unix::fs::PermissionsExt;
+    let (host, provider) = (Host::new(), provider());
+    // Its interpreter is not there, which is found out no sooner than by running it.
+    let script = host.path("script");
+    fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let failure = create(
+        &provider,
+        &host.call("1", 1),
+        COMMAND,
+        &values(json!({"create": [script]})),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(
+        (failure.class, &failure.verdict),
+        (FailureClass::Permanent, &Verdict::NothingDone),
+        "{failure}"
+    );
+    assert!(
+        failure.message.starts_with("cannot run") && failure.message.contains("No such file"),
+        "{failure}"
+    );
+    // One that ends with the same code by itself has run.
+    let failure = create(
+        &provider,
+        &host.call("2", 1),
+        COMMAND,
+        &values(json!({"create": "echo cannot run >&2; exit 126"})),
+    )
+    .await
+    .unwrap_err();
+    assert!(matches!(failure.verdict, Verdict::LeftBehind(_)));
+}

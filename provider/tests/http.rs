@@ -16,7 +16,9 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::any};
 use serde_json::{Value, json};
-use support::{Host, create, delete, done, found, look, prior, read, told, update, values};
+use support::{
+    Host, create, delete, done, failed_look, found, look, prior, read, told, update, values,
+};
 
 const HTTP: &str = "Anneal::Http";
 
@@ -227,25 +229,77 @@ async fn a_lost_create_is_found_by_its_tag_and_repeated_without_a_second_effect(
         look(&provider, &host.call("2", 5), HTTP, aim).await,
         Observed::absent()
     );
+}
 
-    // What cannot be looked up is only safe with a key.
-    let mut blind = wanted.clone();
-    blind.remove("find");
+#[tokio::test]
+async fn a_server_that_knows_the_key_tells_of_a_lost_create_when_it_is_sent_again() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let mut keyed = thing(&url);
+    keyed.remove("find");
     let aim = Aim {
         action: ActionKind::Create,
-        properties: Some(&blind),
+        properties: Some(&keyed),
     };
+    cloud.lock().unwrap().late_refusal = Some(StatusCode::BAD_GATEWAY.into_response());
+    create(&provider, &host.call("1", 1), HTTP, &keyed)
+        .await
+        .unwrap_err();
+    // It is not said to be absent: if it is not wanted any more, nobody would ever delete it.
+    let seen = found(look(&provider, &host.call("1", 2), HTTP, aim).await);
+    assert_eq!((seen.as_aimed, seen.made.physical_id.as_str()), (true, "1"));
+    assert_eq!(cloud.lock().unwrap().objects.len(), 1);
+    delete(&provider, &host.call("1", 3), HTTP, &seen.made)
+        .await
+        .unwrap();
+
+    // One that was refused is refused again.
+    cloud.lock().unwrap().refusal = Some(StatusCode::UNPROCESSABLE_ENTITY.into_response());
     assert_eq!(
-        look(&provider, &host.call("1", 6), HTTP, aim).await,
+        look(&provider, &host.call("2", 4), HTTP, aim).await,
         Observed::absent()
     );
-    let capabilities = &provider.schemas()[0].capabilities;
-    assert!(capabilities.honours_keys.holds(&blind) && capabilities.fences.holds(&blind));
-    assert!(
-        !capabilities
-            .looks
-            .holds(&values(json!({"url": url, "create": {}})))
+    cloud.lock().unwrap().refusal = Some(StatusCode::UNAUTHORIZED.into_response());
+    let failure = failed_look(&provider, &host.call("2", 5), HTTP, aim).await;
+    assert_eq!(failure.class, FailureClass::Permanent);
+}
+
+#[tokio::test]
+async fn what_cannot_be_found_is_never_said_to_be_absent() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 1);
+    let aim = |properties| Aim {
+        action: ActionKind::Create,
+        properties,
+    };
+    let mut blind = thing(&url);
+    blind.remove("find");
+    blind.remove("idempotency_header");
+    for aim in [aim(Some(&blind)), aim(None)] {
+        let failure = failed_look(&provider, &call, HTTP, aim).await;
+        assert_eq!(failure.verdict, Verdict::CannotTell, "{failure}");
+    }
+    // A server that does not heed the tag gives all that it has: none of it is taken for ours.
+    let tagged = thing(&url);
+    for id in ["1", "2"] {
+        let object = json!({"id": id, "tag": "cluster-1"});
+        cloud.lock().unwrap().objects.insert(id.to_owned(), object);
+    }
+    let failure = failed_look(&provider, &call, HTTP, aim(Some(&tagged))).await;
+    assert_eq!(failure.verdict, Verdict::CannotTell, "{failure}");
+    assert!(failure.message.contains("2 objects"), "{failure}");
+    // A login page says nothing about the object.
+    cloud.lock().unwrap().refusal = Some((StatusCode::OK, "<html>").into_response());
+    let failure = failed_look(&provider, &call, HTTP, aim(Some(&tagged))).await;
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Transient, Verdict::NothingDone)
     );
+
+    let capabilities = &provider.schemas()[0].capabilities;
+    assert!(capabilities.looks.holds(&blind) && !capabilities.finds.holds(&blind));
+    assert!(capabilities.finds.holds(&tagged) && capabilities.fences.holds(&tagged));
+    let neither = values(json!({"url": url, "create": {}}));
+    assert!(!capabilities.looks.holds(&neither));
 }
 
 #[tokio::test]
@@ -287,6 +341,12 @@ async fn a_server_that_asks_to_wait_is_heard() {
     assert_eq!(
         (failure.class, failure.verdict),
         (FailureClass::Transient, Verdict::NothingDone)
+    );
+    // One that may have taken the request says all the same when to come back.
+    let failure = refused(StatusCode::BAD_GATEWAY, Some("7")).await;
+    assert_eq!(
+        (failure.verdict, failure.retry_after),
+        (Verdict::Unknown, Some(Duration::from_secs(7)))
     );
     let failure = refused(StatusCode::INTERNAL_SERVER_ERROR, None).await;
     assert_eq!(
@@ -402,4 +462,61 @@ async fn it_may_only_read() {
         )
         .await;
     assert_eq!(neither.len(), 2, "{neither:?}");
+}
+
+#[tokio::test]
+async fn without_its_id_nothing_is_asked_of_the_whole_collection() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 1);
+    let made = done(create(&provider, &call, HTTP, &thing(&url)).await);
+    for id in ["", ".", ".."] {
+        let nameless = anneal_provider::Made {
+            physical_id: id.to_owned(),
+            ..made.clone()
+        };
+        let failure = delete(&provider, &call, HTTP, &nameless).await.unwrap_err();
+        assert_eq!(failure.verdict, Verdict::NothingDone);
+        assert!(failure.message.contains("not known"), "{failure}");
+    }
+    assert_eq!(cloud.lock().unwrap().calls.len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_instead_of_the_object_is_no_drift() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 1);
+    let made = done(create(&provider, &call, HTTP, &thing(&url)).await);
+    cloud.lock().unwrap().refusal = Some((StatusCode::OK, "<html>busy").into_response());
+    let request = anneal_provider::ReadRequest {
+        type_name: HTTP,
+        prior: prior(&made),
+        aim: None,
+    };
+    let failure = provider.read(&call.ctx, request).await.unwrap_err();
+    assert_eq!(
+        (failure.class, failure.verdict),
+        (FailureClass::Transient, Verdict::NothingDone)
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_end_and_a_detour_are_no_verdict() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let call = host.call("1", 1);
+    let endless = vec![b'x'; 5 * 1024 * 1024];
+    cloud.lock().unwrap().late_refusal = Some((StatusCode::CREATED, endless).into_response());
+    let failure = create(&provider, &call, HTTP, &thing(&url))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.verdict, Verdict::Unknown);
+    assert!(failure.message.contains("longer than"), "{failure}");
+
+    let detour = (StatusCode::FOUND, [("location", "/elsewhere")]).into_response();
+    cloud.lock().unwrap().refusal = Some(detour);
+    let failure = create(&provider, &call, HTTP, &thing(&url))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.verdict, Verdict::Unknown);
+    let calls = cloud.lock().unwrap().calls.len();
+    assert_eq!(calls, 2, "it is not followed, and nothing is sent twice");
 }

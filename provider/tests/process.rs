@@ -416,3 +416,64 @@ async fn nothing_is_started_after_the_lease() {
     );
     assert!(!runs(&pid(&seen.made)));
 }
+
+#[tokio::test]
+async fn what_a_killed_supervisor_left_behind_is_ended_before_it_is_started_again() {
+    let (host, provider) = (Host::new(), provider());
+    let _taken_down = TakenDown { host: &host };
+    let call = host.call("strays-1", 1);
+    let script = format!(
+        "setsid sh -c 'echo $$ > {}; exec sleep 1000' & exec sleep 1000",
+        host.path("stray")
+    );
+    let wanted = values(json!({"command": script}));
+    let made = done(create(&provider, &call, PROCESS, &wanted).await);
+    let stray = || {
+        let pid = fs::read_to_string(host.path("stray")).unwrap_or_default();
+        pid.trim().to_owned()
+    };
+    until("the stray runs", async || !stray().is_empty()).await;
+    let left = stray();
+    let state = fs::read_to_string(record(&host).join("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    kill(&state["supervisor"]["pid"].to_string());
+    until("the process has ended too", async || !runs(&pid(&made))).await;
+    assert!(runs(&left));
+
+    let seen = found(read(&provider, &call, PROCESS, &made).await);
+    assert_eq!(told(&seen), ["supervisor: \"alive\" is \"killed\""]);
+    fs::remove_file(host.path("stray")).unwrap();
+    let healed = done(update(&provider, &call, PROCESS, &made, &wanted).await);
+    assert!(!runs(&left) && runs(&pid(&healed)));
+    until("the new stray runs", async || !stray().is_empty()).await;
+    let left = stray();
+    assert_eq!(
+        delete(&provider, &call, PROCESS, &healed).await.unwrap(),
+        Applied::Deleted
+    );
+    assert!(!runs(&left) && !runs(&pid(&healed)));
+}
+
+#[tokio::test]
+async fn a_health_command_that_hangs_does_not_take_longer_than_the_process_has() {
+    let (host, provider) = (Host::new(), provider());
+    let _taken_down = TakenDown { host: &host };
+    let health = json!({"command": "sleep 1000", "timeout_seconds": 0.5});
+    let wanted = values(json!({"command": ["sleep", "1000"], "health": health}));
+    let began = std::time::Instant::now();
+    let failure = create(&provider, &host.call("hangs-1", 1), PROCESS, &wanted)
+        .await
+        .unwrap_err();
+    assert!(
+        failure
+            .message
+            .starts_with("not healthy within 0.5 seconds: no answer"),
+        "{failure}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(failure.verdict, Verdict::NothingDone);
+}

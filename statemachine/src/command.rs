@@ -12,7 +12,8 @@ pub use change::{
 };
 pub use engine::{AssignItem, AssignWork, RegisterEngine};
 pub use report::{
-    ActionResult, Done, ErrorClass, Failure, Input, Looked, ObserveItem, ReportItem, Seen, Value,
+    ActionResult, Done, ErrorClass, Failure, Input, Left, Looked, ObserveItem, ReportItem, Seen,
+    Value,
 };
 
 use crate::id::{EngineRef, InstanceId, RequestId, Revision, StackId, Text};

@@ -175,6 +175,7 @@ pub(super) fn traits(traits: &TypeTraits) -> proto::TypeTraits {
         named,
         cancellable,
         lag_ms,
+        by_id_only,
     } = *traits;
     proto::TypeTraits {
         host_bound,
@@ -185,6 +186,7 @@ pub(super) fn traits(traits: &TypeTraits) -> proto::TypeTraits {
         named,
         cancellable,
         lag_ms,
+        by_id_only,
     }
 }
 
@@ -199,6 +201,7 @@ pub(super) fn read_traits(traits: Option<proto::TypeTraits>) -> TypeTraits {
         named: traits.named,
         cancellable: traits.cancellable,
         lag_ms: traits.lag_ms,
+        by_id_only: traits.by_id_only,
     }
 }
 

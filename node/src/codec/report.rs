@@ -2,7 +2,9 @@
 
 use anneal_proto::log::v1::{self as proto, looked, observed, report};
 use anneal_statemachine::{
-    command::{ActionResult, Done, Failure, Input, Looked, ObserveItem, ReportItem, Seen, Value},
+    command::{
+        ActionResult, Done, Failure, Input, Left, Looked, ObserveItem, ReportItem, Seen, Value,
+    },
     id::{InstanceId, Token},
 };
 
@@ -41,6 +43,10 @@ fn result(result: &ActionResult) -> report::Result {
             message: parts::text(&failure.message),
             retry_after_ms: failure.retry_after_ms,
             physical_id: parts::optional_text(&failure.physical_id),
+            left: failure.left.as_deref().map(|left| proto::Left {
+                values: left.values.iter().map(value).collect(),
+                private: left.private.clone(),
+            }),
         }),
         ActionResult::NoVerdict {
             message,
@@ -83,6 +89,7 @@ fn read_result(result: report::Result) -> Result<ActionResult, DecodeError> {
             message: failure.message.into(),
             retry_after_ms: failure.retry_after_ms,
             physical_id: parts::read_optional_text(failure.physical_id),
+            left: failure.left.map(read_left).transpose()?,
         }),
         From::NoVerdict(proto::NoVerdict {
             message,
@@ -173,6 +180,14 @@ fn read_done(done: proto::Done) -> Result<Done, DecodeError> {
             .collect::<Result<_, DecodeError>>()?,
         unhealthy: done.unhealthy,
     })
+}
+
+fn read_left(left: proto::Left) -> Result<Box<Left>, DecodeError> {
+    let values: Result<_, _> = left.values.into_iter().map(read_value).collect();
+    Ok(Box::new(Left {
+        values: values?,
+        private: left.private,
+    }))
 }
 
 fn value(value: &Value) -> proto::Value {

@@ -10,8 +10,8 @@ use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::CommandKind;
 use anneal_statemachine::event::EventKind;
-use anneal_statemachine::id::{EngineRef, InstanceId, Token};
-use anneal_statemachine::outcome::{Assigned, Outcome, Refusal};
+use anneal_statemachine::id::{EngineRef, InstanceId, Text, Token};
+use anneal_statemachine::outcome::{Outcome, Refusal};
 use anneal_statemachine::row::LeaseState;
 use anneal_statemachine::view::AssignmentView;
 use futures_util::future::BoxFuture;
@@ -42,7 +42,14 @@ type Decided = (Vec<Picked>, Result<Committed, ProposeError>);
 struct Counted {
     engine: EngineRef,
     token: Token,
+    type_name: Text,
     weight: Weight,
+}
+
+/// An assignment that was just given.
+struct Given {
+    instance: InstanceId,
+    counted: Counted,
 }
 
 /// Assigns for one leadership.
@@ -175,11 +182,15 @@ impl Assigner {
             match answers.next() {
                 Some(Ok(assigned)) => {
                     self.selector.decided(&picked, true);
-                    given.extend(
-                        picked
-                            .weight
-                            .map(|weight| (assigned, picked.item.engine, weight)),
-                    );
+                    given.extend(picked.weight.map(|weight| Given {
+                        instance: assigned.instance,
+                        counted: Counted {
+                            engine: picked.item.engine,
+                            token: assigned.token,
+                            type_name: picked.type_name,
+                            weight,
+                        },
+                    }));
                 }
                 Some(Err(refusal)) => self.refused(&picked, &refusal),
                 None => self.selector.decided(&picked, false),
@@ -195,28 +206,25 @@ impl Assigner {
     }
 
     /// Counts what was given, but for what has ended already: its end may have been applied before this.
-    fn count_given(&mut self, given: Vec<(Assigned, EngineRef, Weight)>) {
+    fn count_given(&mut self, given: Vec<Given>) {
         let standing: Vec<bool> = self.replica.read(|machine| {
             given
                 .iter()
-                .map(|(assigned, ..)| stands(machine, assigned.instance, assigned.token))
+                .map(|given| stands(machine, given.instance, given.counted.token))
                 .collect()
         });
-        for ((assigned, engine, weight), stands) in given.into_iter().zip(standing) {
+        for (Given { instance, counted }, stands) in given.into_iter().zip(standing) {
             if stands {
-                let token = assigned.token;
-                self.counted.insert(
-                    assigned.instance,
-                    Counted {
-                        engine,
-                        token,
-                        weight,
-                    },
-                );
+                self.counted.insert(instance, counted);
             } else {
-                self.selector.loads().remove(engine, weight);
+                self.ended(&counted);
             }
         }
+    }
+
+    fn ended(&mut self, counted: &Counted) {
+        self.selector
+            .ended(counted.engine, &counted.type_name, counted.weight);
     }
 
     fn applied(&mut self, changes: &Changes) {
@@ -243,7 +251,7 @@ impl Assigner {
         });
         for instance in ended {
             if let Some(counted) = self.counted.remove(&instance) {
-                self.selector.loads().remove(counted.engine, counted.weight);
+                self.ended(&counted);
             }
         }
     }
@@ -251,13 +259,13 @@ impl Assigner {
     /// Begins the count anew from the state. Proposals under way stay counted by the selector.
     fn count_all(&mut self) {
         for counted in std::mem::take(&mut self.counted).into_values() {
-            self.selector.loads().remove(counted.engine, counted.weight);
+            self.ended(&counted);
         }
         let candidates = self.candidates();
         let loads = candidates
             .iter()
             .map(|found| (found.engine, found.row.capacity));
-        self.selector.loads().engines(loads);
+        self.selector.engines(loads);
         let assigned: Vec<AssignmentView> = self.replica.read(|machine| {
             machine
                 .engines()
@@ -270,13 +278,14 @@ impl Assigner {
             if weight == Weight::Call && !first {
                 continue;
             }
-            self.selector.loads().add(assignment.engine, weight);
-            let (engine, token) = (assignment.engine, assignment.token);
+            let type_name = assignment.type_name;
+            self.selector.began(assignment.engine, &type_name, weight);
             self.counted.insert(
                 assignment.instance,
                 Counted {
-                    engine,
-                    token,
+                    engine: assignment.engine,
+                    token: assignment.token,
+                    type_name,
                     weight,
                 },
             );
@@ -301,7 +310,9 @@ impl Assigner {
         } else {
             Duration::MAX
         };
-        work.min(rested).min(unseen)
+        let rate_ms = self.selector.rate_wait_ms();
+        let rate = rate_ms.map_or(Duration::MAX, Duration::from_millis);
+        work.min(rested).min(unseen).min(rate)
     }
 
     fn wake_rested(&mut self) {

@@ -9,6 +9,7 @@ mod assign;
 mod expiry;
 mod history;
 pub mod load;
+pub mod rate;
 mod reports;
 mod rest;
 mod rollback;

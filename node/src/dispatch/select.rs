@@ -14,6 +14,7 @@ use anneal_statemachine::row::{Action, EngineRow};
 use anneal_statemachine::view::{Chunk, Work, WorkView};
 
 use super::load::{Loads, Weight};
+use super::rate::Rates;
 use super::turns::Turns;
 
 /// Items in one log entry, at most: some milliseconds of `apply`, and some tens of KiB.
@@ -61,6 +62,8 @@ pub struct Picked {
     pub work: Work,
     /// Its stack.
     pub stack: StackId,
+    /// Its type.
+    pub type_name: Text,
     /// What it costs its engine; none for a later step of a chunk of calls, which runs alone in its turn.
     pub weight: Option<Weight>,
 }
@@ -76,6 +79,7 @@ struct Kind {
 pub struct Selector {
     turns: Turns<StackId>,
     loads: Loads<EngineRef>,
+    rates: Rates,
     /// Proposed, and not known to be decided.
     under_way: HashSet<Work>,
     under_way_in: BTreeMap<StackId, u64>,
@@ -115,6 +119,7 @@ impl Selector {
         Self {
             turns: Turns::default(),
             loads: Loads::default(),
+            rates: Rates::new(registry),
             under_way: HashSet::new(),
             under_way_in: BTreeMap::new(),
             cursors: BTreeMap::new(),
@@ -130,16 +135,33 @@ impl Selector {
             .map_or(Weight::Call, |kind| kind.weight)
     }
 
-    /// What engines have.
-    pub fn loads(&mut self) -> &mut Loads<EngineRef> {
-        &mut self.loads
+    /// The engines that take work.
+    pub fn engines(&mut self, engines: impl IntoIterator<Item = (EngineRef, u32)>) {
+        self.loads.engines(engines);
+    }
+
+    /// An engine has an action more.
+    pub fn began(&mut self, engine: EngineRef, type_name: &str, weight: Weight) {
+        self.loads.add(engine, weight);
+        self.rates.began(type_name);
+    }
+
+    /// An engine has an action less.
+    pub fn ended(&mut self, engine: EngineRef, type_name: &str, weight: Weight) {
+        self.loads.remove(engine, weight);
+        self.rates.ended(type_name);
+    }
+
+    /// How long until the rate of some type, for which ready work waits, lets more of it begin.
+    pub fn rate_wait_ms(&self) -> Option<u64> {
+        self.rates.wait_ms()
     }
 
     /// The next batch; empty if nothing can be given to anybody now.
     pub fn decide(&mut self, moment: &Moment<'_>) -> Vec<Picked> {
         let engines = moment.candidates.iter();
-        self.loads
-            .engines(engines.map(|found| (found.engine, found.row.capacity)));
+        self.engines(engines.map(|found| (found.engine, found.row.capacity)));
+        self.rates.refill(moment.now_ms);
         self.cut_short = false;
         let mut batch = Batch::default();
         let mut spent = BTreeSet::new();
@@ -175,7 +197,7 @@ impl Selector {
             }
         }
         if !given && let Some(weight) = picked.weight {
-            self.loads.remove(picked.item.engine, weight);
+            self.ended(picked.item.engine, &picked.type_name, weight);
         }
     }
 
@@ -258,6 +280,9 @@ impl Selector {
         if view.not_before_ms > moment.now_ms {
             return 0;
         }
+        if self.rates.room(&view.type_name) == 0 {
+            return 0;
+        }
         let weight = self.weight(&view.type_name);
         let fitting: Vec<&Candidate> = moment
             .candidates
@@ -311,8 +336,9 @@ impl Selector {
         let time_ms = view.timeout_ms.unwrap_or(kind_ms);
         self.under_way.insert(view.work);
         *self.under_way_in.entry(view.stack).or_default() += 1;
+        self.rates.spend(&view.type_name);
         if let Some(weight) = weight {
-            self.loads.add(engine, weight);
+            self.began(engine, &view.type_name, weight);
         }
         Picked {
             item: AssignItem {
@@ -323,6 +349,7 @@ impl Selector {
             },
             work: view.work,
             stack: view.stack,
+            type_name: view.type_name.clone(),
             weight,
         }
     }
@@ -330,7 +357,7 @@ impl Selector {
     /// What travels in the same chunk after a first step, in order. Calls are walked one after the other, so only
     /// a chain of them gains by it; inline actions gain in any shape.
     fn followers(
-        &self,
+        &mut self,
         moment: &Moment<'_>,
         first: &WorkView,
         candidate: &Candidate,
@@ -346,6 +373,7 @@ impl Selector {
         }
         let mut chunk = Chunk::default();
         add(&mut chunk, first.work);
+        let mut taken_of = BTreeMap::from([(first.type_name.clone(), 1)]);
         let mut tips = vec![first.work];
         while let Some(tip) = tips.pop() {
             for next in after(moment.machine, &chunk, tip) {
@@ -357,6 +385,11 @@ impl Selector {
                 if taken || !candidate.fits(&next) {
                     continue;
                 }
+                let taken = taken_of.entry(next.type_name.clone()).or_insert(0_usize);
+                if *taken >= self.rates.room(&next.type_name) {
+                    continue;
+                }
+                *taken += 1;
                 add(&mut chunk, next.work);
                 tips.push(next.work);
                 followers.push(next);

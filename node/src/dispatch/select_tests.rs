@@ -13,10 +13,13 @@ use super::*;
 
 const INLINE: &str = "OS::Heat::None";
 const CALL: &str = "Anneal::File";
+const LIMITED: &str = "Anneal::Http";
 
 struct Bench {
     machine: StateMachine,
     index: u64,
+    now_ms: u64,
+    registry: Registry,
     selector: Selector,
 }
 
@@ -32,15 +35,24 @@ impl Bench {
         Self {
             machine: StateMachine::new(),
             index: 0,
+            now_ms: 0,
             selector: Selector::new(&registry),
+            registry,
         }
+    }
+
+    /// How many actions of a type may begin in a second.
+    fn limit_of(&self, type_name: &str) -> Option<usize> {
+        let limits = self.registry.schema(type_name)?.limits;
+        usize::try_from(limits.max_calls_per_second?).ok()
     }
 
     fn apply(&mut self, kind: CommandKind) -> Outcome {
         self.index += 1;
+        self.now_ms += 1;
         let stamp = Stamp {
-            state_ms: self.index,
-            wall_ms: self.index,
+            state_ms: self.now_ms,
+            wall_ms: self.now_ms,
         };
         self.machine
             .apply(self.index, Command { stamp, kind })
@@ -53,7 +65,7 @@ impl Bench {
             host: format!("host-{member}").into(),
             address: "".into(),
             capacity,
-            offers: vec![CALL.into(), INLINE.into()],
+            offers: vec![CALL.into(), LIMITED.into(), INLINE.into()],
             labels: Vec::new(),
         }));
     }
@@ -83,6 +95,7 @@ impl Bench {
                     traits: TypeTraits {
                         can_look: true,
                         derived_id: type_name == INLINE,
+                        by_id_only: type_name == LIMITED,
                         ..TypeTraits::default()
                     },
                 }),
@@ -126,7 +139,7 @@ impl Bench {
             .collect();
         self.selector.decide(&Moment {
             machine: &self.machine,
-            now_ms: self.index,
+            now_ms: self.now_ms,
             candidates: &candidates,
             aside: &|_| false,
         })
@@ -243,6 +256,16 @@ fn a_chain_travels_in_bounded_chunks_on_one_engine_and_costs_one_call() {
 }
 
 #[test]
+fn what_needs_a_person_when_its_create_is_lost_does_not_travel() {
+    let mut bench = Bench::new();
+    bench.engine(1, 2);
+    bench.stack("chain", 100, LIMITED, true, None);
+    let picked = bench.decide();
+    assert_eq!(picked.len(), 1);
+    assert_eq!(picked[0].item.chunk, None);
+}
+
+#[test]
 fn an_engine_that_does_not_offer_the_type_gets_nothing() {
     let mut bench = Bench::new();
     bench.engine(1, 64);
@@ -259,4 +282,37 @@ fn work_behind_much_that_nobody_can_take_is_still_found() {
     assert_eq!(files.len(), 1, "one fits");
     assert!(bench.decide().is_empty());
     assert!(bench.selector.was_cut_short(), "there may be more behind");
+}
+
+#[test]
+fn a_type_with_a_rate_waits_for_it_and_others_do_not() {
+    let mut bench = Bench::new();
+    bench.engine(1, 2_000);
+    let limits = bench.limit_of(LIMITED).expect("it has a rate");
+    let busy = bench.stack("busy", 3 * limits, LIMITED, false, None);
+    let other = bench.stack("other", 10, CALL, false, None);
+    let mut begun = (0, 0);
+    loop {
+        let picked = bench.decide();
+        if picked.is_empty() {
+            break;
+        }
+        begun = (begun.0 + of(&picked, busy), begun.1 + of(&picked, other));
+        assert_eq!(bench.propose(&picked), picked.len());
+        assert!(begun.0 <= limits + 1, "{begun:?} in some milliseconds");
+    }
+    assert!(begun.0 >= limits && begun.1 == 10, "{begun:?}");
+    assert!(bench.selector.rate_wait_ms().is_some());
+    // Half a second later half as many may follow.
+    bench.now_ms += 500;
+    let mut later = 0;
+    loop {
+        let picked = bench.decide();
+        if picked.is_empty() {
+            break;
+        }
+        later += picked.len();
+        bench.propose(&picked);
+    }
+    assert!((limits / 2..limits / 2 + 10).contains(&later), "{later}");
 }

@@ -403,5 +403,6 @@ fn refused(message: String) -> ActionResult {
         message: message.into(),
         retry_after_ms: None,
         physical_id: None,
+        left: None,
     })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use anneal_provider::{Applied, Failure, FailureClass, Made, Observed, TypeSchema, Verdict};
 use anneal_statemachine::command::{
-    ActionResult, Done, ErrorClass, Failure as Failed, Input, Looked, Value,
+    ActionResult, Done, ErrorClass, Failure as Failed, Input, Left, Looked, Value,
 };
 use bytes::Bytes;
 
@@ -50,7 +50,7 @@ pub(crate) fn of_apply(
             message: masked(message, &used.secrets).into(),
             physical_id: Some(physical_id.into()),
         },
-        Err(failure) => of_failure(failure),
+        Err(failure) => of_failure(schema, &used.secrets, failure),
     }
 }
 
@@ -73,7 +73,15 @@ pub(crate) fn of_look(
         Ok(Observed::Present(found)) => {
             ActionResult::Looked(Looked::Otherwise(done(schema, found.made, None)))
         }
-        Err(failure) => of_failure(failure),
+        Err(failure) if failure.verdict == Verdict::CannotTell => {
+            ActionResult::Looked(Looked::CannotLook {
+                message: failure.message.into(),
+            })
+        }
+        Err(failure) => {
+            let secrets = used.map(|used| used.secrets).unwrap_or_default();
+            of_failure(schema, &secrets, failure)
+        }
     }
 }
 
@@ -102,6 +110,7 @@ pub(crate) fn too_large(result: ActionResult, bytes: usize) -> ActionResult {
         )
         .into(),
         retry_after_ms: None,
+        left: None,
         physical_id: physical_id.filter(|id| id.len() < MAX_TOLD_ID_BYTES),
     })
 }
@@ -124,12 +133,14 @@ fn without_secrets(failure: Failure, used: &Used) -> Failure {
     }
 }
 
-fn of_failure(failure: Failure) -> ActionResult {
+fn of_failure(schema: &TypeSchema, secrets: &[String], failure: Failure) -> ActionResult {
     let retry_after_ms = failure
         .retry_after
         .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     let (before_effect, left) = match failure.verdict {
-        Verdict::Unknown => return no_verdict(failure.message, None),
+        // If the outside world said when to come back, a failure that is none yet tells that too.
+        Verdict::Unknown if retry_after_ms.is_some() => (false, None),
+        Verdict::Unknown | Verdict::CannotTell => return no_verdict(failure.message, None),
         Verdict::NothingDone if failure.class == FailureClass::Aborted => {
             return declined(failure.message);
         }
@@ -146,6 +157,12 @@ fn of_failure(failure: Failure) -> ActionResult {
         left_something: left.is_some(),
         message: failure.message.into(),
         retry_after_ms,
+        left: left.as_ref().map(|made| {
+            Box::new(Left {
+                values: values(schema, made, secrets),
+                private: made.private.clone(),
+            })
+        }),
         physical_id: left.map(|made| made.physical_id.into()),
     })
 }
@@ -183,4 +200,72 @@ fn values(schema: &TypeSchema, made: &Made, secrets: &[String]) -> Vec<Value> {
         values.push(offered(Some(name), found, sensitive));
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use anneal_provider::AttributeSchema;
+    use anneal_provider::Kind;
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> TypeSchema {
+        let mut schema = TypeSchema::new("T", "A type.");
+        schema.attributes = vec![AttributeSchema::new("token", Kind::String, "A secret.").secret()];
+        schema
+    }
+
+    #[test]
+    fn what_a_create_left_is_told_with_all_that_is_needed_to_delete_it() {
+        let made = Made {
+            physical_id: "i-1".to_owned(),
+            attributes: [("token".to_owned(), json!("t"))].into_iter().collect(),
+            private: Bytes::from_static(b"how to delete it"),
+            ..Made::default()
+        };
+        let failure = Failure::left_behind(FailureClass::Transient, made, "half-way");
+        let ActionResult::Failed(failed) = of_apply(&schema(), Used::default(), Err(failure))
+        else {
+            panic!("it failed");
+        };
+        assert_eq!(failed.physical_id.as_deref(), Some("i-1"));
+        let left = failed.left.expect("it says what it left");
+        assert_eq!(left.private, "how to delete it");
+        let named: Vec<_> = left
+            .values
+            .iter()
+            .map(|value| (value.name.as_deref(), value.sensitive))
+            .collect();
+        assert_eq!(named, [(None, false), (Some("token"), true)]);
+    }
+
+    #[test]
+    fn when_to_come_back_is_told_also_if_nobody_knows_what_was_done() {
+        let wait = std::time::Duration::from_secs(7);
+        let lost = |wait| Failure::no_verdict(FailureClass::Transient, "502").after(wait);
+        let ActionResult::Failed(failed) =
+            of_apply(&schema(), Used::default(), Err(lost(Some(wait))))
+        else {
+            panic!("it says when");
+        };
+        assert_eq!(failed.retry_after_ms, Some(7_000));
+        assert!(
+            !failed.before_effect && !failed.left_something,
+            "it is in doubt"
+        );
+        let ended = of_apply(&schema(), Used::default(), Err(lost(None)));
+        assert!(matches!(ended, ActionResult::NoVerdict { .. }));
+    }
+
+    #[test]
+    fn a_look_that_can_never_tell_asks_for_a_person_and_an_action_is_only_in_doubt() {
+        let blind = || Failure::cannot_tell("there is no way to look");
+        let found = of_look(&schema(), None, Err(blind()));
+        assert!(
+            matches!(found, ActionResult::Looked(Looked::CannotLook { message }) if &*message == "there is no way to look")
+        );
+        let ended = of_apply(&schema(), Used::default(), Err(blind()));
+        assert!(matches!(ended, ActionResult::NoVerdict { .. }));
+    }
 }

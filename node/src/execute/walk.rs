@@ -158,6 +158,11 @@ impl Shared {
             ActionResult::NoVerdict { physical_id, .. } if physical_id.is_none() => {
                 *physical_id = early.map(Text::from);
             }
+            ActionResult::Failed(failed)
+                if !failed.before_effect && failed.physical_id.is_none() =>
+            {
+                failed.physical_id = early.map(Text::from);
+            }
             _ => {}
         }
         result

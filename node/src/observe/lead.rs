@@ -14,8 +14,9 @@ use anneal_statemachine::view::Phase;
 use prost::Message;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::walk::{Budget, TURN_READS, Walks};
+use super::walk::{TURN_READS, Walks};
 use super::{CheckRequest, Checked, FoundDrift, Masked, NotRead, Settings};
+use crate::budget::Budget;
 use crate::codec;
 use crate::lease::hub::{Answer, Hub};
 use crate::replica::{Changes, Leadership, ProposeError, Replica};

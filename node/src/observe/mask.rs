@@ -113,6 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn the_content_of_a_file_is_shown_unless_it_was_computed_from_a_secret() {
+        let companion = anneal_provider::Companion::this_program();
+        let registry = anneal_provider::Registry::built_in(&companion);
+        let schema = registry.schema("Anneal::File");
+        let edited = [difference(PropertyPath::property("content"))];
+        let shown = masked(&edited, Some(&[]), schema).remove(0);
+        assert_eq!(
+            (&*shown.desired, &*shown.found),
+            ("\"hunter2\"", "\"other\"")
+        );
+        let hidden = masked(&edited, Some(&["/content".to_owned()]), schema).remove(0);
+        assert_eq!((&*hidden.desired, &*hidden.found), (MASK, MASK));
+    }
+
+    #[test]
     fn if_it_is_not_known_what_is_secret_everything_is() {
         let found = masked(&[difference(PropertyPath::property("mode"))], None, None);
         assert_eq!(found[0].desired, MASK);

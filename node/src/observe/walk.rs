@@ -125,54 +125,6 @@ impl<S: Ord + Copy, R: Clone> Walks<S, R> {
     }
 }
 
-/// Reads that may begin: so many per second, and no burst beyond one second's worth.
-#[derive(Debug)]
-pub struct Budget {
-    per_second: u64,
-    /// Thousandths of a read.
-    milli_tokens: u64,
-    filled_at_ms: u64,
-}
-
-impl Budget {
-    /// A full one.
-    pub fn new(per_second: u64, now_ms: u64) -> Self {
-        Self {
-            per_second,
-            milli_tokens: per_second * 1_000,
-            filled_at_ms: now_ms,
-        }
-    }
-
-    /// How many reads may begin now.
-    pub fn available(&mut self, now_ms: u64) -> usize {
-        let passed_ms = now_ms.saturating_sub(self.filled_at_ms);
-        self.filled_at_ms = now_ms;
-        let filled = self
-            .milli_tokens
-            .saturating_add(passed_ms.saturating_mul(self.per_second));
-        self.milli_tokens = filled.min(self.per_second * 1_000);
-        usize::try_from(self.milli_tokens / 1_000).unwrap_or(usize::MAX)
-    }
-
-    /// So many begin.
-    pub fn spend(&mut self, reads: usize) {
-        let spent = u64::try_from(reads)
-            .unwrap_or(u64::MAX)
-            .saturating_mul(1_000);
-        self.milli_tokens = self.milli_tokens.saturating_sub(spent);
-    }
-
-    /// How long until one more may begin.
-    pub fn wait_ms(&self) -> u64 {
-        if self.per_second == 0 {
-            return u64::MAX;
-        }
-        let missing = 1_000_u64.saturating_sub(self.milli_tokens);
-        missing.div_ceil(self.per_second)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,20 +177,5 @@ mod tests {
         assert_eq!(walks.next_at_ms(), None);
         walks.set(1, 50, 7, 120);
         assert_eq!(walks.next_at_ms(), Some(7 + 20));
-    }
-
-    #[test]
-    fn reads_keep_to_the_budget_over_any_time() {
-        let mut budget = Budget::new(100, 0);
-        let mut reads = 0;
-        for now_ms in 0..10_000 {
-            let now = budget.available(now_ms);
-            budget.spend(now);
-            reads += now;
-        }
-        assert!((1_000..=1_100).contains(&reads), "{reads} in ten seconds");
-        let last = budget.available(10_000);
-        budget.spend(last);
-        assert!((1..=10).contains(&budget.wait_ms()));
     }
 }

@@ -228,15 +228,17 @@ fn traits(schema: &TypeSchema, mut properties: Values, unknown: &[PropertyPath])
         }
     }
     let able = &schema.capabilities;
+    let can_look = able.looks.holds(&properties);
     TypeTraits {
         host_bound: schema.is_host_bound(&properties),
         derived_id: able.derived_id,
         honours_keys: able.honours_keys.holds(&properties),
         fences: able.fences.holds(&properties),
-        can_look: able.looks.holds(&properties),
+        can_look,
         named: able.named,
         cancellable: able.cancellable,
         lag_ms: u32::try_from(able.lag.as_millis()).unwrap_or(u32::MAX),
+        by_id_only: can_look && !able.finds.holds(&properties),
     }
 }
 

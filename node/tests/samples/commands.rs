@@ -3,7 +3,7 @@
 use anneal_statemachine::{
     command::{
         ActionResult, AssignItem, AssignWork, Blob, Change, ChangeStack, Command, CommandKind,
-        CommitStaged, Definition, Difference, Done, ErrorClass, Failure, Input, Looked,
+        CommitStaged, Definition, Difference, Done, ErrorClass, Failure, Input, Left, Looked,
         ObserveItem, RegisterEngine, ReportItem, Seen, SetResource, StagePart, Stamp, Value,
     },
     id::{InstanceId, ResourceId, Revision, StackId, Token},
@@ -106,6 +106,12 @@ fn kinds() -> Vec<(&'static str, CommandKind)> {
             },
         ),
         ("report", CommandKind::Report { items: reports() }),
+        (
+            "report_left",
+            CommandKind::Report {
+                items: vec![half_made()],
+            },
+        ),
         (
             "observe",
             CommandKind::Observe {
@@ -291,6 +297,27 @@ fn done() -> Done {
     }
 }
 
+fn half_made() -> ReportItem {
+    let left = Left {
+        values: done().values,
+        private: Bytes::from_static(b"private"),
+    };
+    ReportItem {
+        instance: InstanceId(5),
+        token: Token(77),
+        engine: ENGINE,
+        result: ActionResult::Failed(Failure {
+            class: ErrorClass::Transient,
+            before_effect: false,
+            left_something: true,
+            message: "half-way".into(),
+            retry_after_ms: None,
+            physical_id: Some("i-1".into()),
+            left: Some(Box::new(left)),
+        }),
+    }
+}
+
 fn reports() -> Vec<ReportItem> {
     let failed = |class| {
         ActionResult::Failed(Failure {
@@ -300,6 +327,7 @@ fn reports() -> Vec<ReportItem> {
             message: "quota".into(),
             retry_after_ms: Some(500),
             physical_id: Some("i-1".into()),
+            left: None,
         })
     };
     let id = || Some("i-1".into());

@@ -61,6 +61,7 @@ pub(crate) fn traits() -> TypeTraits {
         named: true,
         cancellable: true,
         lag_ms: 250,
+        by_id_only: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows: one for every kind, and one for every way that a part of it can be.
 
 use anneal_statemachine::{
-    command::ErrorClass,
+    command::{ErrorClass, TypeTraits},
     id::{InstanceId, ResourceId, Revision, StackId, Subject, Token},
     outcome::{Outcome, Rejection, StackAnswer},
     row::{
@@ -310,6 +310,16 @@ fn instances() -> Vec<Sample<Row>> {
     };
     [
         ("instance", instance()),
+        (
+            "instance_by_id_only",
+            InstanceRow {
+                traits: TypeTraits {
+                    by_id_only: true,
+                    ..traits()
+                },
+                ..instance()
+            },
+        ),
         (
             "instance_deposed",
             InstanceRow {

@@ -8,7 +8,6 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::mark::Owner;
-use crate::call::CallContext;
 use crate::failure::{Failure, FailureClass};
 use crate::read_values::digest;
 use crate::request::Applied;
@@ -58,33 +57,12 @@ pub(super) fn parent(path: &Path) -> &Path {
 
 /// Where an object is prepared before it is put in place: in the same directory, hidden, and never the
 /// same for two holders of the instance.
-pub(super) fn preparation(path: &Path, ctx: &CallContext) -> PathBuf {
-    parent(path).join(format!(
-        "{}{}",
-        preparation_prefix(path, &ctx.instance_id),
-        ctx.fencing_token
-    ))
-}
-
-fn preparation_prefix(path: &Path, instance_id: &str) -> String {
+pub(super) fn preparation(path: &Path, instance_id: &str, fencing_token: u64) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Names are bounded (255 bytes on most file systems), so only the start of a long one is kept.
     let name = &name[..name.floor_char_boundary(100)];
-    format!(".{name}.anneal-{}-", &digest(instance_id.as_bytes())[..16])
-}
-
-/// Removes what earlier attempts of this instance prepared and did not put in place.
-pub(super) fn sweep_preparations(path: &Path, ctx: &CallContext) {
-    let prefix = preparation_prefix(path, &ctx.instance_id);
-    let Ok(entries) = fs::read_dir(parent(path)) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            // What can't be removed now is swept by the next action; it is not what was asked for.
-            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir(entry.path()));
-        }
-    }
+    let instance = &digest(instance_id.as_bytes())[..16];
+    parent(path).join(format!(".{name}.anneal-{instance}-{fencing_token}"))
 }
 
 /// Puts a prepared object in place unless something is there. Says whether it did.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, Command};
 
@@ -11,11 +12,15 @@ use super::{GUARD_WORD, HowEnded, OUTPUT_MAX_BYTES, Order, Renewal, Report};
 use crate::call::CallContext;
 use crate::companion::Companion;
 use crate::failure::{Failure, FailureClass};
+use crate::process_id::started_by;
 use crate::read_values::digest;
 use crate::wait::ended;
 
 /// A guard ends within a second of its pipe's closing; so long it is waited for after a cancellation.
 const KILL_PATIENCE: Duration = Duration::from_secs(3);
+/// What keeps making others is chased so many rounds, so far apart.
+const KILL_ROUNDS: usize = 50;
+const KILL_TICK: Duration = Duration::from_millis(20);
 /// So long before the call's end its command is ended, so that the engine still hears how.
 const REPORT_TIME: Duration = Duration::from_secs(1);
 /// A report is one line of output, some error output, and JSON's escapes, of which none is longer than six bytes.
@@ -104,10 +109,29 @@ pub(crate) async fn run(
     let _ = guard.wait().await;
     match serde_json::from_slice::<Report>(&report) {
         Ok(report) => verdict(report),
-        Err(_) => Err(Failure::no_verdict(
-            FailureClass::Transient,
-            "the command's guard was killed",
-        )),
+        Err(_) => {
+            if command.exclusive {
+                end_orphans(ctx).await;
+            }
+            Err(Failure::no_verdict(
+                FailureClass::Transient,
+                "the command's guard was killed",
+            ))
+        }
+    }
+}
+
+/// Ends what a killed guard can't end any more, but for what hides its tags. The command itself dies with its guard.
+async fn end_orphans(ctx: &CallContext) {
+    for _ in 0..KILL_ROUNDS {
+        let orphans = started_by(&ctx.instance_id, ctx.fencing_token);
+        if orphans.is_empty() {
+            return;
+        }
+        for orphan in orphans {
+            orphan.signal(Signal::KILL);
+        }
+        tokio::time::sleep(KILL_TICK).await;
     }
 }
 

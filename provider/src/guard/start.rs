@@ -9,14 +9,22 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use crate::call::BootTime;
 
 /// What a shell answers when it can't run a command.
-const CANNOT_RUN: u8 = 126;
+pub(super) const CANNOT_RUN: u8 = 126;
+/// Why it was not started, when that is the lease.
+pub(super) const LEASE_OVER: &str = "the lease ended before the command began";
 
-/// The arguments that make this program start `program`, if `lease_end` has not passed by then.
-pub(crate) fn start_arguments(lease_end: BootTime, program: &[String]) -> Vec<OsString> {
+/// The arguments that make this program start `program`, if `lease_end` has not passed by then. What it says if it
+/// does not come to that begins with `sign`, so that nobody takes it for the command's.
+pub(crate) fn start_arguments(
+    lease_end: BootTime,
+    sign: &str,
+    program: &[String],
+) -> Vec<OsString> {
     let head = [
         super::START_WORD.to_owned(),
         std::process::id().to_string(),
         lease_end.boot_ms.to_string(),
+        sign.to_owned(),
     ];
     head.iter().chain(program).map(OsString::from).collect()
 }
@@ -24,13 +32,14 @@ pub(crate) fn start_arguments(lease_end: BootTime, program: &[String]) -> Vec<Os
 /// The process's main function. Returns only if the command can't be started.
 pub(crate) fn start_main(arguments: &[OsString]) -> ExitCode {
     let Err(message) = start(arguments);
-    eprintln!("{message}");
+    let sign = arguments.get(2).map(|sign| sign.to_string_lossy());
+    eprintln!("{}{message}", sign.unwrap_or_default());
     ExitCode::from(CANNOT_RUN)
 }
 
 fn start(arguments: &[OsString]) -> Result<std::convert::Infallible, String> {
     let number = |index: usize| arguments.get(index)?.to_str()?.parse::<u64>().ok();
-    let (Some(parent), Some(boot_ms), Some(program)) = (number(0), number(1), arguments.get(2))
+    let (Some(parent), Some(boot_ms), Some(program)) = (number(0), number(1), arguments.get(3))
     else {
         return Err("started without its arguments".to_owned());
     };
@@ -41,8 +50,8 @@ fn start(arguments: &[OsString]) -> Result<std::convert::Infallible, String> {
         return Err("the guard is gone".to_owned());
     }
     if (BootTime { boot_ms }).has_passed() {
-        return Err("the lease ended before the command began".to_owned());
+        return Err(LEASE_OVER.to_owned());
     }
-    let error = Command::new(program).args(&arguments[3..]).exec();
+    let error = Command::new(program).args(&arguments[4..]).exec();
     Err(format!("cannot run {}: {error}", program.to_string_lossy()))
 }

@@ -16,7 +16,7 @@ use rustix::process::{
 };
 
 use super::output::Tail;
-use super::start::start_arguments;
+use super::start::{CANNOT_RUN, LEASE_OVER, start_arguments};
 use super::{ERROR_TAIL_BYTES, HowEnded, OUTPUT_MAX_BYTES, Order, Renewal, Report};
 use crate::call::BootTime;
 use crate::host_lock::HostLock;
@@ -116,10 +116,16 @@ fn guard(order: &Order, events: &Sender<Event>, inbox: &Receiver<Event>) -> Opti
     if lease_end.has_passed() {
         return Some(Report::LeaseOver { before: true });
     }
+    let sign = format!(
+        "anneal-{}-{}: ",
+        std::process::id(),
+        BootTime::now().boot_ms
+    );
     let command = Command::new("/proc/self/exe")
         .arg0("anneal-guard-start")
         .args(start_arguments(
             lease_end.min(order.not_after),
+            &sign,
             &order.program,
         ))
         .envs(order.environment.iter().map(|(name, value)| (name, value)))
@@ -153,10 +159,20 @@ fn guard(order: &Order, events: &Sender<Event>, inbox: &Receiver<Event>) -> Opti
         End::TimedOut { after_ms } => HowEnded::TimedOut { after_ms },
         End::Command => how_ended(status),
     };
+    let error_tail = errors.text(ERROR_TAIL_BYTES);
+    if let (HowEnded::Exited(code), Some(why)) = (how, error_tail.strip_prefix(&sign))
+        && code == i32::from(CANNOT_RUN)
+    {
+        // It never came to the command.
+        return match why.trim_end() {
+            LEASE_OVER => Some(Report::LeaseOver { before: true }),
+            why => not_started(why.to_owned()),
+        };
+    }
     Some(Report::Ended {
         how,
         last_line: output.last_line(),
-        error_tail: errors.text(ERROR_TAIL_BYTES),
+        error_tail,
     })
 }
 

@@ -28,6 +28,14 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
+    /// The answer to a look as JSON. A page that is none says nothing about the object.
+    pub(super) fn parsed(&self, what: &str) -> Result<Value, Failure> {
+        serde_json::from_str(&self.text).map_err(|error| {
+            let message = format!("{what} was answered with what is no JSON: {error}");
+            Failure::nothing_done(FailureClass::Transient, message)
+        })
+    }
+
     /// Whether it says that there is no such object.
     pub(super) fn says_absent(&self) -> bool {
         matches!(self.status, 404 | 410)
@@ -71,7 +79,8 @@ pub(super) async fn exchange(
     let ctx = names.ctx;
     ended(ctx)?;
     let refused = |error: &dyn std::fmt::Display| {
-        Failure::refused(format!("{} {}: {error}", action.method, told.url))
+        // The URL may hold a password.
+        Failure::refused(format!("{} {}: {error}", action.method, action.path))
     };
     let url = format!("{}{}", told.url, names.in_path(&action.path));
     let method = Method::from_bytes(action.method.as_bytes()).map_err(|error| refused(&error))?;

@@ -19,7 +19,10 @@ use crate::schema::{Kind, Nested, PropertySchema};
 /// A process that says nothing about it must be healthy within this.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// One question is answered within this, or the answer is no.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Also at the end of its time a process is given so long to answer.
+const ANSWER_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// How to find out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,16 +98,17 @@ impl Health {
         }
     }
 
-    /// Asks once. The error says what is wrong.
+    /// Asks once, for no longer than is `left`. The error says what is wrong.
     pub(super) async fn ask(
         &self,
         companion: &Companion,
         ctx: &CallContext,
         told: &Told,
+        left: Duration,
     ) -> Result<(), String> {
-        let answer =
-            tokio::time::timeout(ANSWER_TIMEOUT, self.probe.ask(companion, ctx, told)).await;
-        answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER_TIMEOUT:?}")))
+        let patience = left.clamp(ANSWER_TIMEOUT_MIN, ANSWER_TIMEOUT);
+        let answer = tokio::time::timeout(patience, self.probe.ask(companion, ctx, told)).await;
+        answer.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs_f64())))
     }
 }
 
@@ -141,7 +145,10 @@ impl Probe {
                 Err(error) => Err(format!("cannot connect to {address}: {error}")),
             },
             Self::Http(url) => {
-                let answer = reqwest::Client::new()
+                // A proxy would answer for itself.
+                let client = reqwest::Client::builder().no_proxy().build();
+                let client = client.map_err(|error| told_whole(&error))?;
+                let answer = client
                     .get(url)
                     .send()
                     .await

@@ -67,7 +67,7 @@ pub(super) async fn start(
         Ok(state) => Ok(state),
         Err(why) => {
             let printed = record.log_tail(PROCESS_LOG_TAIL_BYTES);
-            stop(ctx, record, told).await?;
+            stop(ctx, record, told.order.stop_timeout).await?;
             let message = if printed.is_empty() {
                 why
             } else {
@@ -91,6 +91,10 @@ pub(super) async fn await_health(
     loop {
         // It runs, so that nobody waits for it any more is no verdict.
         ended(ctx).map_err(|failure| Failure::no_verdict(failure.class, failure.message))?;
+        let limit = told
+            .health
+            .as_ref()
+            .map_or(LAUNCH_TIMEOUT, |health| health.timeout);
         let state = record.state();
         if state.over {
             return Ok(Err(state.ended.unwrap_or_else(|| "it ended".to_owned())));
@@ -101,7 +105,10 @@ pub(super) async fn await_health(
             .is_some_and(crate::process_id::ProcessId::is_alive);
         let tick = match (&told.health, running) {
             (None, true) if began.elapsed() >= SETTLE => return Ok(Ok(state)),
-            (Some(health), true) => match health.ask(companion, ctx, told).await {
+            (Some(health), true) => match health
+                .ask(companion, ctx, told, limit.saturating_sub(began.elapsed()))
+                .await
+            {
                 // An answer counts only if it was this process's: another may have the port.
                 Ok(()) if began.elapsed() >= SETTLE && record.state() == state => {
                     return Ok(Ok(state));
@@ -114,10 +121,6 @@ pub(super) async fn await_health(
             },
             (None, true) | (_, false) => TICK,
         };
-        let limit = told
-            .health
-            .as_ref()
-            .map_or(LAUNCH_TIMEOUT, |health| health.timeout);
         if began.elapsed() >= limit {
             let how = if asked.is_empty() {
                 state.ended.unwrap_or_else(|| "it did not start".to_owned())
@@ -134,8 +137,11 @@ pub(super) async fn await_health(
 }
 
 /// Stops the process and its supervisor, and whatever else carries the instance's tag.
-pub(super) async fn stop(ctx: &CallContext, record: &Record, told: &Told) -> Result<(), Failure> {
-    let undecided = |message: String| Failure::no_verdict(FailureClass::Transient, message);
+pub(super) async fn stop(
+    ctx: &CallContext,
+    record: &Record,
+    stop_timeout: Duration,
+) -> Result<(), Failure> {
     let is_supervised = || {
         record
             .is_supervised()
@@ -150,19 +156,40 @@ pub(super) async fn stop(ctx: &CallContext, record: &Record, told: &Told) -> Res
         if let Some(supervisor) = supervisor.filter(|_| !asked) {
             asked = supervisor.signal(Signal::TERM);
         }
-        if began.elapsed() >= told.order.stop_timeout + STOP_GRACE {
+        if began.elapsed() >= stop_timeout + STOP_GRACE {
             let state = record.state();
             for process in [&state.supervisor, &state.process].into_iter().flatten() {
                 process.signal(Signal::KILL);
             }
         }
-        if began.elapsed() >= told.order.stop_timeout + 2 * STOP_GRACE {
+        if began.elapsed() >= stop_timeout + 2 * STOP_GRACE {
             return Err(undecided("its supervisor does not end".to_owned()));
         }
         tokio::time::sleep(TICK).await;
     }
-    for stray in tagged(&ctx.instance_id) {
-        stray.signal(Signal::KILL);
+    end_strays(ctx).await
+}
+
+/// Ends whatever carries the instance's tag and has no supervisor: what left the process's group, and what a killed
+/// supervisor left behind.
+pub(super) async fn end_strays(ctx: &CallContext) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let strays = tagged(&ctx.instance_id);
+        if strays.is_empty() {
+            return Ok(());
+        }
+        for stray in &strays {
+            stray.signal(Signal::KILL);
+        }
+        if began.elapsed() >= STOP_GRACE {
+            let message = format!("process {} does not end", strays[0].pid);
+            return Err(undecided(message));
+        }
+        tokio::time::sleep(TICK).await;
     }
-    Ok(())
+}
+
+fn undecided(message: String) -> Failure {
+    Failure::no_verdict(FailureClass::Transient, message)
 }

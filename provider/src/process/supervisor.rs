@@ -10,9 +10,11 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process_group, setsid};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, setsid, waitid};
 use tokio::process::Child;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::record::{Order, Record, Restart, State};
 use crate::call::BootTime;
@@ -143,16 +145,18 @@ async fn supervise(record: &Record, lease_end: BootTime) -> io::Result<()> {
         record.write_state(&state)?;
         let group = pid.and_then(Pid::from_raw);
 
-        let status = tokio::select! {
-            status = followed(record, &mut process) => Some(status?),
-            _ = asked_to_end.recv() => None,
+        let mut ended = end_of(group);
+        let by_itself = tokio::select! {
+            () = followed(record, &mut ended) => true,
+            _ = asked_to_end.recv() => false,
         };
-        let Some(status) = status else {
+        if !by_itself {
             let timeout = record.order().unwrap_or(order).stop_timeout;
-            stop(&mut process, group, timeout).await;
+            stop(&mut process, &mut ended, group, timeout).await;
             return give_up(record, state, "stopped".to_owned());
-        };
+        }
         end_group(group);
+        let status = process.wait().await?;
         let how = format!("process {} {}", pid.unwrap_or_default(), told(status));
         // It may have been changed while the process ran.
         let restart = record.order().unwrap_or(order).restart;
@@ -196,7 +200,7 @@ fn start(record: &Record, order: &Order, start_until: BootTime) -> io::Result<Ch
     let mut command = tokio::process::Command::new("/proc/self/exe");
     command
         .arg0("anneal-start")
-        .args(start_arguments(start_until, &order.program))
+        .args(start_arguments(start_until, "", &order.program))
         .envs(order.environment.iter().map(|(name, value)| (name, value)))
         .env(INSTANCE_VARIABLE, &order.instance_id)
         .current_dir(order.working_directory.as_deref().unwrap_or(Path::new("/")))
@@ -212,14 +216,27 @@ fn start(record: &Record, order: &Order, start_until: BootTime) -> io::Result<Ch
     })
 }
 
-/// Waits for its end, and keeps its log within bounds meanwhile.
-async fn followed(record: &Record, process: &mut Child) -> io::Result<ExitStatus> {
-    loop {
-        match tokio::time::timeout(LOG_TICK, process.wait()).await {
-            Ok(status) => return status,
-            // A log that can't be shortened now is shortened at the next tick.
-            Err(_) => drop(shorten(&record.log())),
+/// Tells when a process has ended, without reaping it: so long its number, which is its group's too, can't become
+/// another's, and the group can be ended.
+fn end_of(process: Option<Pid>) -> oneshot::Receiver<()> {
+    let (tell, ended) = oneshot::channel();
+    // A thread of its own: the supervisor must be able to end before it.
+    thread::spawn(move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        if let Some(process) = process {
+            while let Err(Errno::INTR) = waitid(WaitId::Pid(process), options) {}
         }
+        // Fails only if the supervisor is ending anyway.
+        let _ = tell.send(());
+    });
+    ended
+}
+
+/// Waits for its end, and keeps its log within bounds meanwhile.
+async fn followed(record: &Record, ended: &mut oneshot::Receiver<()>) {
+    while tokio::time::timeout(LOG_TICK, &mut *ended).await.is_err() {
+        // A log that can't be shortened now is shortened at the next tick.
+        let _ = shorten(&record.log());
     }
 }
 
@@ -237,13 +254,18 @@ fn shorten(log: &Path) -> io::Result<()> {
     file.write_all(&end)
 }
 
-async fn stop(process: &mut Child, group: Option<Pid>, timeout: Duration) {
+async fn stop(
+    process: &mut Child,
+    ended: &mut oneshot::Receiver<()>,
+    group: Option<Pid>,
+    timeout: Duration,
+) {
     if let Some(group) = group {
         // Fails if all of it has ended by itself.
         let _ = kill_process_group(group, Signal::TERM);
     }
     // What has not ended by then is ended below, with what else is in the group.
-    let _ = tokio::time::timeout(timeout, process.wait()).await;
+    let _ = tokio::time::timeout(timeout, ended).await;
     end_group(group);
     let _ = process.wait().await;
 }

@@ -34,6 +34,13 @@ impl Host {
         }
     }
 
+    /// What is in its directory, beside the records of the providers.
+    pub(crate) fn entries(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "host").collect()
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }
@@ -156,6 +163,21 @@ pub(crate) async fn look(
         aim: Some(aim),
     };
     provider.look(&call.ctx, request).await.unwrap()
+}
+
+/// The same, of a look that comes to nothing.
+pub(crate) async fn failed_look(
+    provider: &dyn Provider,
+    call: &Call,
+    type_name: &str,
+    aim: Aim<'_>,
+) -> Failure {
+    let request = ReadRequest {
+        type_name,
+        prior: Prior::default(),
+        aim: Some(aim),
+    };
+    provider.look(&call.ctx, request).await.unwrap_err()
 }
 
 pub(crate) fn done(applied: Result<Applied, Failure>) -> Made {

@@ -88,7 +88,7 @@ impl Turn<'_> {
             .desired()
             .map(|desired| desired.traits)
             .unwrap_or_default();
-        if place.is_some() && !traits.can_look && !traits.derived_id {
+        if place.is_some() && !traits.travels() {
             return Err(Refusal::NotInChunk(ChunkRefusal::CannotLook));
         }
         let covered = |required: ResourceId| chunk.creates.contains(&required);
@@ -137,7 +137,7 @@ impl Turn<'_> {
         let owner = instance.row.resource;
         let traits = instance.row.traits;
         self.stack_may_start(owner)?;
-        if place.is_some() && !traits.can_look && !traits.derived_id {
+        if place.is_some() && !traits.travels() {
             return Err(Refusal::NotInChunk(ChunkRefusal::CannotLook));
         }
         delete_standing(self.state, id, |requirer| chunk.deletes.contains(&requirer))

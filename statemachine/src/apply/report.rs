@@ -127,6 +127,7 @@ impl Turn<'_> {
                 message: message.into(),
                 retry_after_ms: None,
                 physical_id: None,
+                left: None,
             };
             self.count_making(owner, failure);
         } else {

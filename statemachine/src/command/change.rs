@@ -117,6 +117,16 @@ pub struct TypeTraits {
     pub cancellable: bool,
     /// How long after a call's end its effect may still show up. Milliseconds.
     pub lag_ms: u32,
+    /// It looks only at what it knows the id of: a create that is lost before its id is known needs a person.
+    pub by_id_only: bool,
+}
+
+impl TypeTraits {
+    /// Whether it may travel in a chunk. Steps that were never begun are Unknown too when their engine is lost, so
+    /// only what can be found without a person may.
+    pub fn travels(&self) -> bool {
+        self.derived_id || (self.can_look && !self.by_id_only)
+    }
 }
 
 /// A resource as a change sets it, whole.

@@ -88,6 +88,17 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
     /// The id of what is there, as far as known.
     pub physical_id: Option<Text>,
+    /// What else the provider tells of what the action left: without it, it might not know how to delete it.
+    pub left: Option<Box<Left>>,
+}
+
+/// What is known of something half-made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Everything it offers, as far as known.
+    pub values: Vec<Value>,
+    /// The provider's private bytes.
+    pub private: Bytes,
 }
 
 /// What a look found.

@@ -55,8 +55,7 @@ impl Chunk {
     }
 
     pub(crate) fn takes_delete(&self, state: &State, instance: InstanceId) -> bool {
-        let traits = state.instance(instance).row.traits;
-        (traits.can_look || traits.derived_id)
+        state.instance(instance).row.traits.travels()
             && delete_standing(state, instance, |requirer| self.deletes.contains(&requirer))
                 == Standing::Now(Action::Delete)
     }
@@ -78,7 +77,7 @@ pub(crate) fn may_follow(
         .desired()
         .map(|desired| desired.traits)
         .unwrap_or_default();
-    if !traits.can_look && !traits.derived_id {
+    if !traits.travels() {
         return Err(ChunkRefusal::CannotLook);
     }
     let firm =

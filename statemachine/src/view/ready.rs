@@ -190,8 +190,7 @@ impl StateMachine {
                 .unwrap_or_default(),
             not_before_ms,
             timeout_ms: policy.and_then(|policy| policy.timeout_ms),
-            chunkable: (traits.can_look || traits.derived_id)
-                && matches!(action, Action::Create | Action::Delete),
+            chunkable: traits.travels() && matches!(action, Action::Create | Action::Delete),
         }
     }
 

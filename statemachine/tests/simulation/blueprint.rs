@@ -404,6 +404,7 @@ pub fn definition(declared: &Declared, kinds: &[Powers]) -> Definition {
             named: powers.names,
             cancellable: false,
             lag_ms: powers.lag_ms as u32,
+            by_id_only: false,
         },
     }
 }

@@ -261,5 +261,6 @@ pub fn failure(
         message: "the provider says no".into(),
         retry_after_ms: retry_after_ms.or_else(|| dice.percent(20).then(|| dice.below(3_000))),
         physical_id: None,
+        left: None,
     }
 }

@@ -44,6 +44,11 @@ pub(crate) fn traits(type_name: &str) -> TypeTraits {
             can_look: false,
             ..plain
         },
+        // Looks at what it knows the id of.
+        "by_id" => TypeTraits {
+            by_id_only: true,
+            ..plain
+        },
         "value" => TypeTraits {
             derived_id: true,
             ..plain
@@ -53,7 +58,9 @@ pub(crate) fn traits(type_name: &str) -> TypeTraits {
 }
 
 /// Every type of the stories.
-pub(crate) const TYPES: [&str; 6] = ["blind", "fenced", "file", "plain", "server", "value"];
+pub(crate) const TYPES: [&str; 7] = [
+    "blind", "by_id", "fenced", "file", "plain", "server", "value",
+];
 
 pub(crate) fn blob(text: &str) -> Blob {
     Blob {

@@ -5,7 +5,7 @@ use crate::script::{TYPES, difference, milliseconds};
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::{
     ActionResult, AssignItem, AssignWork, Change, ChangeStack, Command, CommandKind, Done,
-    ErrorClass, Failure, Input, Looked, ObserveItem, RegisterEngine, ReportItem, Seen, Stamp,
+    ErrorClass, Failure, Input, Left, Looked, ObserveItem, RegisterEngine, ReportItem, Seen, Stamp,
     Value,
 };
 use anneal_statemachine::digest::value_digest;
@@ -104,6 +104,7 @@ impl Teller {
             "retry" => self.retry(words[1]),
             "resolve" => self.resolve(words[1], words.get(2).copied()),
             "show" => self.show(),
+            "kept" => self.kept(words[1]),
             other => panic!("no story knows the word {other}"),
         }
     }
@@ -275,6 +276,7 @@ impl Teller {
                 message: words[1..].join(" ").into(),
                 retry_after_ms: None,
                 physical_id: None,
+                left: None,
             })
         };
         match words[0] {
@@ -299,12 +301,21 @@ impl Teller {
             },
             "absent" => ActionResult::Looked(Looked::Absent),
             "as_aimed" => ActionResult::Looked(Looked::AsAimed(self.done(view, id))),
+            "cannot_look" => ActionResult::Looked(Looked::CannotLook {
+                message: words[1..].join(" ").into(),
+            }),
             "otherwise" => ActionResult::Looked(Looked::Otherwise(self.done(view, id))),
             "transient" => failure(ErrorClass::Transient, true, false),
             "permanent" => failure(ErrorClass::Permanent, true, false),
             "half_way" => match failure(ErrorClass::Permanent, false, true) {
                 ActionResult::Failed(failure) => ActionResult::Failed(Failure {
                     message: words[2..].join(" ").into(),
+                    left: id.as_ref().map(|id| {
+                        Box::new(Left {
+                            values: self.done(view, Some(id.clone())).values,
+                            private: format!("how to delete {id}").into(),
+                        })
+                    }),
                     physical_id: id,
                     ..failure
                 }),
@@ -404,6 +415,30 @@ impl Teller {
             instance: None,
             physical_id: physical_id.map(Into::into),
         })
+    }
+
+    /// What is kept of a resource's instances for others and for their provider.
+    fn kept(&self, name: &str) -> Vec<String> {
+        let resource = self.resource(name);
+        let current = self
+            .machine
+            .resource(resource)
+            .expect("it is there")
+            .current;
+        let instances = current.into_iter().chain(self.machine.deposed(resource));
+        let ids: Vec<InstanceId> = instances.map(|instance| instance.id).collect();
+        let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
+        let line = |(key, value): (&RowKey, &RowValue)| match (key, value) {
+            (RowKey::Attribute(id, name), RowValue::Attribute(row)) if ids.contains(id) => {
+                let name = name.as_deref().unwrap_or("reference id");
+                Some(format!("instance {id} {name}: {}", text(&row.bytes)))
+            }
+            (RowKey::Private(id), RowValue::Private(bytes)) if ids.contains(id) => {
+                Some(format!("instance {id} private: {}", text(bytes)))
+            }
+            _ => None,
+        };
+        self.rows.iter().filter_map(line).collect()
     }
 
     /// The stack, its resources and instances, each with the reason why nothing happens to it.

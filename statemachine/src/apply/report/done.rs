@@ -1,12 +1,13 @@
 //! Actions that went well.
 
-use crate::command::{Done, ErrorClass};
+use crate::command::{Done, ErrorClass, Value};
 use crate::digest::fingerprint;
 use crate::event::EventKind;
 use crate::id::{InstanceId, Subject, Token};
 use crate::row::{Action, AssignmentRow, AttributeRow, Observed, Output, RowKey, RowValue};
 use crate::rules::failure::Count;
 use crate::turn::Turn;
+use bytes::Bytes;
 
 impl Turn<'_> {
     pub(super) fn made(&mut self, id: InstanceId, assignment: &AssignmentRow, done: Done) {
@@ -97,8 +98,24 @@ impl Turn<'_> {
 
     /// Something is there: its id and everything that it offers.
     pub(super) fn is_there(&mut self, id: InstanceId, done: Done) {
-        let outputs: Box<[Output]> = done
-            .values
+        self.keep_told(id, done.values, done.private);
+        if let Some(properties) = done.properties {
+            self.put(RowKey::Properties(id), RowValue::Properties(properties));
+        }
+        if done.physical_id.is_some() {
+            self.take_id(id, done.physical_id);
+        }
+        let healthy = !done.unhealthy;
+        self.edit(id, |row| {
+            row.observed = Observed::Present { healthy };
+            row.seen_present = true;
+            row.on_hold = false;
+        });
+    }
+
+    /// Keeps what it offers, which replaces what was known, and its provider's private bytes, if they are told.
+    pub(super) fn keep_told(&mut self, id: InstanceId, values: Vec<Value>, private: Option<Bytes>) {
+        let outputs: Box<[Output]> = values
             .iter()
             .map(|value| Output {
                 name: value.name.clone(),
@@ -112,7 +129,7 @@ impl Turn<'_> {
         for output in gone {
             self.remove(RowKey::Attribute(id, output.name.clone()));
         }
-        for value in done.values {
+        for value in values {
             let row = AttributeRow {
                 digest: value.digest,
                 bytes: value.bytes,
@@ -120,21 +137,9 @@ impl Turn<'_> {
             };
             self.put(RowKey::Attribute(id, value.name), RowValue::Attribute(row));
         }
-        if let Some(private) = done.private {
+        if let Some(private) = private {
             self.put(RowKey::Private(id), RowValue::Private(private));
         }
-        if let Some(properties) = done.properties {
-            self.put(RowKey::Properties(id), RowValue::Properties(properties));
-        }
-        if done.physical_id.is_some() {
-            self.take_id(id, done.physical_id);
-        }
-        let healthy = !done.unhealthy;
-        self.edit(id, |row| {
-            row.outputs = outputs;
-            row.observed = Observed::Present { healthy };
-            row.seen_present = true;
-            row.on_hold = false;
-        });
+        self.edit(id, |row| row.outputs = outputs);
     }
 }

@@ -22,6 +22,9 @@ impl Turn<'_> {
         let owner = self.state.instance(id).row.resource;
         self.edit(id, |row| row.assignment = None);
         self.keep_id(id, failure.physical_id.as_ref());
+        if let Some(left) = failure.left.clone() {
+            self.keep_told(id, left.values, Some(left.private));
+        }
         match (assignment.action, failure.before_effect) {
             (Action::Create, true) => self.create_left_nothing(id),
             (Action::Create, false) => self.half_made(id),
@@ -86,6 +89,7 @@ impl Turn<'_> {
             message,
             retry_after_ms: None,
             physical_id,
+            left: None,
         };
         match assignment.action {
             Action::Look => self.look_failed(id, failure),
