@@ -5,7 +5,7 @@ mod cluster;
 use anneal_node::{
     Member,
     member::MemberError,
-    replica::{MembershipError, Role},
+    replica::{COMMAND_BYTES, MembershipError, ProposeError, Role},
 };
 use anneal_provider::Registry;
 use anneal_statemachine::outcome::Outcome;
@@ -253,4 +253,21 @@ async fn a_port_in_use_is_a_clear_error() {
         "{error}"
     );
     first.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_no_message_could_carry_is_refused_before_it_is_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let member = start(config(directory.path(), &[])).await;
+    until_leading(member.replica()).await;
+    let last = member.replica().progress().0;
+    let huge = "a".repeat(COMMAND_BYTES + 1);
+    let refused = member.replica().propose(register(1, &huge)).await;
+    assert!(
+        matches!(refused, Err(ProposeError::TooLarge { bytes }) if bytes > COMMAND_BYTES),
+        "{refused:?}"
+    );
+    assert_eq!(member.replica().progress().0, last);
+    propose(&[&member], register(1, "small")).await;
+    member.shutdown().await.unwrap();
 }

@@ -29,7 +29,7 @@ pub use errors::{LeaderHint, MembershipError, ProposeError, ReadError};
 pub use leadership::{Leadership, LeadershipView};
 pub use machine::{Changes, Machine};
 pub use members::{ClusterView, MemberView, Role};
-pub use propose::{Committed, Pending};
+pub use propose::{COMMAND_BYTES, Committed, Pending};
 pub use rows::{RowReader, Rows};
 pub use start::{ReplicaConfig, StartError};
 pub use upkeep::LogLimits;

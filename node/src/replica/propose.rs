@@ -19,13 +19,19 @@ use super::{
     LeaderHint, Leadership, ProposeError, Replica,
     types::{Proposal, TypeConfig},
 };
-use crate::codec;
+use crate::{codec, network::MESSAGE_BYTES};
 
 /// A leader that has just been elected, or whose followers are slow, hears from its quorum again within this; or
 /// else it has lost it.
 const QUORUM_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two attempts within that time.
 const QUORUM_RETRY: Duration = Duration::from_millis(10);
+
+/// Bytes of one encoded command, at most. An entry that does not fit into a message could never be replicated, nor
+/// could anything after it. A resource whose one scalar has the 16 MiB that a template may have, stored as its
+/// definition and as its text, fits; what goes along with it in a message has room beside it.
+pub const COMMAND_BYTES: usize = 40 << 20;
+const _: () = assert!(COMMAND_BYTES + (16 << 20) <= MESSAGE_BYTES);
 
 /// A decided and applied proposal.
 #[derive(Clone, Debug)]
@@ -125,6 +131,10 @@ impl Replica {
         let proposal = Proposal {
             command: codec::encode_command(command),
         };
+        let bytes = proposal.command.len();
+        if bytes > COMMAND_BYTES {
+            return Err(ProposeError::TooLarge { bytes });
+        }
         let (responder, result) = ProgressResponder::complete_only();
         let write = self
             .raft()

@@ -16,13 +16,13 @@ use super::{
     prepare::{Prepared, Workshop},
     reading::{StackNow, Stored},
     receive::Received,
-    refusal::{Refused, Unavailable},
+    refusal::{Refused, TooLarge, Unavailable},
     rollback::rollback_difference,
     stage::{self, Proposal},
 };
 use crate::{
     preview,
-    replica::{Committed, ProposeError, Replica},
+    replica::{COMMAND_BYTES, Committed, ProposeError, Replica},
 };
 
 /// Submissions worked out at once. More would only share the same cores, each holding its texts in memory meanwhile.
@@ -326,7 +326,7 @@ impl Submitter {
         changing: Changing,
         difference: Difference,
     ) -> Result<Answer, Refused> {
-        let Proposal { parts, rest } = stage::split(difference);
+        let Proposal { parts, rest } = stage::split(difference)?;
         let change = asked.with(changing.with(rest));
         if parts.is_empty() {
             let kind = CommandKind::ChangeStack(change);
@@ -448,6 +448,9 @@ fn certain(refused: Refused) -> Refused {
 pub(crate) fn unavailable(error: ProposeError) -> Refused {
     let message = error.to_string();
     let (reason, hint) = match error {
+        ProposeError::TooLarge { .. } => {
+            return TooLarge::new("bytes in one entry of the log", COMMAND_BYTES).into();
+        }
         ProposeError::NotLeader(hint) => ("not_leader", hint),
         ProposeError::Unavailable(_) => ("no_quorum", None),
         ProposeError::Unknown => ("leadership_lost", None),
