@@ -139,7 +139,11 @@ impl Resources for Api {
         )?;
         let physical_id = match message.verdict.clone() {
             Some(Verdict::Absent(true)) => None,
-            Some(Verdict::Present(id)) => Some(self.physical_id(&asked.namespace, &message, id)?),
+            Some(Verdict::Present(id)) => {
+                // What is known here must be what was decided.
+                self.submitter.make_sure().await.map_err(refused)?;
+                Some(self.physical_id(&asked.namespace, &message, id)?)
+            }
             Some(Verdict::Absent(false)) | None => {
                 let text = "a verdict is either absent, or present under a physical id";
                 return Err(refused(Refused::Argument(text.to_owned())));
