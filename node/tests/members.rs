@@ -10,7 +10,8 @@ use anneal_node::{
 use anneal_provider::Registry;
 use anneal_statemachine::outcome::Outcome;
 use cluster::{
-    allocate, config, eventually, propose, register, registered, start, until_leading, until_voters,
+    PATIENCE, allocate, config, eventually, propose, register, registered, start, until_leading,
+    until_voters,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,4 +271,27 @@ async fn a_command_that_no_message_could_carry_is_refused_before_it_is_in_the_lo
     assert_eq!(member.replica().progress().0, last);
     propose(&[&member], register(1, "small")).await;
     member.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_proposes_while_the_quorum_is_lost_is_told_that_the_outcome_is_not_known() {
+    let directories: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = start(config(directories[0].path(), &[])).await;
+    until_leading(first.replica()).await;
+    let address = first.address().to_owned();
+    let second = start(config(directories[1].path(), &[&address])).await;
+    until_voters(first.replica(), 2).await;
+    // One proposal after the other, so that one is under way when the other voter vanishes without a word.
+    let refused = async {
+        loop {
+            if let Err(error) = first.replica().propose(allocate()).await {
+                return error;
+            }
+        }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused);
+    let (refused, stopped) = tokio::join!(refused, second.replica().clone().stop());
+    stopped.unwrap();
+    assert_eq!(refused.expect("it is answered"), ProposeError::Undecided);
+    first.shutdown().await.unwrap();
 }

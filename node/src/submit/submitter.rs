@@ -465,12 +465,13 @@ fn certain(refused: Refused) -> Refused {
 /// What an operating error of a proposal means to a client.
 pub(crate) fn unavailable(error: ProposeError) -> Refused {
     let message = error.to_string();
+    let outcome_unknown = matches!(error, ProposeError::Unknown | ProposeError::Undecided);
     let (reason, hint) = match error {
         ProposeError::TooLarge { .. } => {
             return TooLarge::new("bytes in one entry of the log", COMMAND_BYTES).into();
         }
         ProposeError::NotLeader(hint) => ("not_leader", hint),
-        ProposeError::Unavailable(_) => ("no_quorum", None),
+        ProposeError::Unavailable(_) | ProposeError::Undecided => ("no_quorum", None),
         ProposeError::Unknown => ("leadership_lost", None),
         ProposeError::Stopped(_) => ("stopped", None),
     };
@@ -481,7 +482,7 @@ pub(crate) fn unavailable(error: ProposeError) -> Refused {
         message,
         leader,
         leader_address,
-        outcome_unknown: reason == "leadership_lost",
+        outcome_unknown,
     })
 }
 
