@@ -3,7 +3,7 @@
 mod cluster;
 
 use anneal_node::{
-    Member,
+    Config, Member,
     member::MemberError,
     replica::{COMMAND_BYTES, MembershipError, ProposeError, Role},
 };
@@ -294,4 +294,48 @@ async fn who_proposes_while_the_quorum_is_lost_is_told_that_the_outcome_is_not_k
     stopped.unwrap();
     assert_eq!(refused.expect("it is answered"), ProposeError::Undecided);
     first.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_ends_with_what_has_to_run_as_long_as_it_does() {
+    for (what, part) in [
+        ("panicked: lost its way", true),
+        ("ended, and nobody asked", false),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let member = start(config(directory.path(), &[])).await;
+        let replica = member.replica();
+        // What may end, and what was aborted, is nobody's loss.
+        replica.oversee_errand("an errand", tokio::spawn(async {}));
+        let aborted = tokio::spawn(std::future::pending());
+        aborted.abort();
+        replica.oversee("what was aborted", aborted);
+        replica.oversee(
+            "a part",
+            tokio::spawn(async move { assert!(!part, "lost its way") }),
+        );
+        let why = tokio::time::timeout(PATIENCE, member.failed()).await;
+        let why = why.expect("it is noticed");
+        assert!(
+            why.starts_with("a part has ") && why.contains(what),
+            "{why}"
+        );
+        member.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_asked_to_stop_has_not_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let with_engine = Config {
+        capacity: 1,
+        ..config(directory.path(), &[])
+    };
+    let member = start(with_engine).await;
+    until_leading(member.replica()).await;
+    let replica = member.replica().clone();
+    let failed = tokio::spawn(async move { replica.failed().await });
+    member.shutdown().await.unwrap();
+    assert!(!failed.is_finished());
+    failed.abort();
 }

@@ -83,13 +83,30 @@ impl Listener {
             .http2_adaptive_window(Some(true))
             .add_routes(routes.routes())
             .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-        let context = context.clone();
-        let serving = tokio::spawn(async move {
-            tokio::spawn(health::report(context, reporter));
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the listener has ended");
-            }
-        });
+        let health = tokio::spawn(health::report(context.clone(), reporter));
+        replica.oversee_errand("the health report", health);
+        let serving = tokio::spawn(watched(context.clone(), tokio::spawn(serving)));
         Ok((serving, cut))
+    }
+}
+
+/// Waits until the listener has ended; a member that nobody can call any more ends too.
+async fn watched(context: Context, serving: JoinHandle<Result<(), tonic::transport::Error>>) {
+    match serving.await {
+        Ok(Ok(())) if context.stop.is_cancelled() => {}
+        Ok(Ok(())) => context.replica.fail("the listener has ended"),
+        Ok(Err(error)) => {
+            let error = std::error::Error::source(&error)
+                .map_or(error.to_string(), |source| format!("{error}: {source}"));
+            context
+                .replica
+                .fail(format_args!("the listener has ended: {error}"));
+        }
+        Err(error) if error.is_panic() => {
+            context
+                .replica
+                .fail(format_args!("the listener has panicked: {error}"));
+        }
+        Err(_) => {}
     }
 }

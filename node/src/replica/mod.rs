@@ -4,6 +4,7 @@
 //! changes and leadership, and changes the membership. Knows nothing of stacks, engines or clients.
 
 mod errors;
+mod fatal;
 mod leadership;
 mod machine;
 mod members;
@@ -34,7 +35,7 @@ pub use rows::{RowReader, Rows};
 pub use start::{ReplicaConfig, StartError};
 pub use upkeep::LogLimits;
 
-use self::{machine::Shared, types::TypeConfig};
+use self::{fatal::Fatal, machine::Shared, types::TypeConfig};
 use crate::{
     network::{Addressee, Channels},
     storage::{checkpoint::Checkpoints, log::LogStore},
@@ -62,6 +63,8 @@ struct Inner {
     silence: Duration,
     /// It was asked to stop.
     stopping: AtomicBool,
+    /// Why it cannot go on.
+    fatal: Fatal,
     /// One moment by the clock that Raft's metrics tell, and by ours (never later).
     anchor: (InstantOf<TypeConfig>, Instant),
 }
