@@ -30,7 +30,7 @@ impl Fatal {
         });
     }
 
-    async fn told(&self) -> String {
+    pub(super) async fn told(&self) -> String {
         let mut told = self.0.subscribe();
         let told = told.wait_for(Option::is_some).await;
         let told = told.expect("this is a sender");

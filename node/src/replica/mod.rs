@@ -101,7 +101,8 @@ impl Replica {
 
     /// Typed reads of rows.
     pub fn rows(&self) -> RowReader {
-        RowReader::new(self.inner.shared.read(|state| state.store.clone()))
+        let store = self.inner.shared.read(|state| state.store.clone());
+        RowReader::new(store, self.inner.fatal.clone())
     }
 
     /// State time of the last command applied. Milliseconds.

@@ -137,7 +137,7 @@ pub(crate) fn membership(error: MembershipError) -> Status {
     status(code, reason, &message)
 }
 
-/// Rows can't be read: the disk, or a bug.
+/// Rows can't be read: the disk, or a bug. The member has been told by whoever read them, and is about to end.
 pub(crate) fn storage(error: impl std::fmt::Display) -> Status {
     refused(Refused::storage(error))
 }
