@@ -2,7 +2,11 @@
 
 mod service;
 
-use anneal_client::{Ended, Error, From, Read, ResourceName, StackName, WatchItem};
+use anneal_client::{Cursor, Ended, Error, From, Goal, Read, ResourceName, StackName, WatchItem};
+use anneal_statemachine::{
+    command::CommandKind,
+    id::{Revision, StackId},
+};
 use service::{World, template, up, values};
 
 fn web() -> StackName {
@@ -293,4 +297,69 @@ async fn a_namespace_is_watched_as_one_history_from_the_oldest_on() {
             break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_is_told_of_stacks_that_are_gone_by_the_time_it_looks() {
+    let world = World::new().await;
+    let empty = template("resources: {}\n");
+    world.converged("before", &empty).await;
+    let mut watch = world.client.watch_namespace("default", From::Now);
+    while watch.cursor().is_none() {
+        watch.next().await.unwrap();
+    }
+    // Nothing to take down: it goes in the entry that says that it shall.
+    for name in ["before", "brief"] {
+        if name == "brief" {
+            world.up(name, &empty).await.unwrap();
+        }
+        let (id, name) = (service::id(), StackName::new(name));
+        world.client.delete_stack(&id, &name, None).await.unwrap();
+    }
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        if let Some(WatchItem::Event(event)) = watch.next().await.unwrap()
+            && event.kind == "deleted"
+        {
+            gone.push(event.stack);
+        }
+    }
+    assert_eq!(gone, ["before", "brief"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_whose_history_has_a_gap_after_the_cursor_is_told_so() {
+    let world = World::new().await;
+    world.converged("kept", &values(1)).await;
+    let cursor = Cursor::through(world.member.replica().progress().1);
+    let passing = world.converged("passing", &values(1)).await;
+    let from = From::After(cursor);
+    let mut watch = world.client.watch_namespace("default", from);
+    assert!(watch.next().await.is_ok());
+    drop(watch);
+
+    let (id, name) = (service::id(), StackName::new("passing"));
+    world.client.delete_stack(&id, &name, None).await.unwrap();
+    let mut follow = world.client.follow(&name, Goal::Deleted, passing.id);
+    follow.to_end(None).await.unwrap();
+    let mut watch = world.client.watch_namespace("default", from);
+    let refused = watch.next().await;
+    assert!(matches!(refused, Err(Error::HistoryGone(_))), "{refused:?}");
+    // From the oldest on is from what is kept, and another namespace has lost nothing.
+    let mut watch = world.client.watch_namespace("default", From::Oldest);
+    assert!(watch.next().await.is_ok());
+    let mut watch = world.client.watch_namespace("other", from);
+    assert!(watch.next().await.is_ok());
+
+    let cursor = Cursor::through(world.member.replica().progress().1);
+    let kept = world.converged("kept", &values(2)).await;
+    let expire = CommandKind::ExpireHistory {
+        stack: StackId(kept.id),
+        revisions_through: Revision(0),
+        events_before: world.member.replica().progress().1,
+    };
+    world.member.replica().propose(expire).await.unwrap();
+    let mut watch = world.client.watch_namespace("default", From::After(cursor));
+    let refused = watch.next().await;
+    assert!(matches!(refused, Err(Error::HistoryGone(_))), "{refused:?}");
 }

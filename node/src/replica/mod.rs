@@ -75,10 +75,26 @@ impl Replica {
         self.inner.shared.read(|state| f(&state.machine))
     }
 
+    /// Reads memory, with the last entry applied to it, which others may not have been told of yet.
+    pub fn read_at<R>(&self, f: impl FnOnce(&StateMachine, u64) -> R) -> R {
+        self.inner
+            .shared
+            .read(|state| f(&state.machine, state.position.index()))
+    }
+
     /// Reads memory, then rows as they were at that same moment.
     pub fn read_then<A, R>(
         &self,
         memory: impl FnOnce(&StateMachine) -> A,
+        rows: impl FnOnce(A, &Rows<'_>) -> R,
+    ) -> R {
+        self.read_then_at(|machine, _| memory(machine), rows)
+    }
+
+    /// As [`Self::read_then`], with the last entry applied at that moment.
+    pub fn read_then_at<A, R>(
+        &self,
+        memory: impl FnOnce(&StateMachine, u64) -> A,
         rows: impl FnOnce(A, &Rows<'_>) -> R,
     ) -> R {
         let mut memory = Some(memory);
@@ -87,13 +103,13 @@ impl Replica {
             let at_once = self.inner.shared.read(|state| {
                 // Not so if a checkpoint was installed in between.
                 let same = Arc::ptr_eq(&state.store, reader.store());
-                same.then(|| {
-                    memory
-                        .take()
-                        .map(|memory| (memory(&state.machine), reader.pinned()))
+                same.then_some(()).and_then(|()| {
+                    let memory = memory.take()?;
+                    let found = memory(&state.machine, state.position.index());
+                    Some((found, reader.pinned()))
                 })
             });
-            if let Some(Some((found, pinned))) = at_once {
+            if let Some((found, pinned)) = at_once {
                 return rows(found, &pinned);
             }
         }

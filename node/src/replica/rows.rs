@@ -74,15 +74,8 @@ impl Rows<'_> {
     }
 
     fn get_unchecked(&self, row: &RowKey) -> io::Result<Option<RowValue>> {
-        let (family, key) = (self.store.family(key::family(row)), key::encode(row));
-        let bytes = match &self.snapshot {
-            Some(snapshot) => snapshot.get_cf(family, key),
-            None => self.store.db().get_cf(family, key),
-        };
-        let Some(bytes) = bytes.map_err(io_error)? else {
-            return Ok(None);
-        };
-        Ok(Some(codec::decode_row(row, bytes.into())?))
+        let bytes = self.bytes(key::family(row), &key::encode(row))?;
+        decoded(row, bytes)
     }
 
     /// A definition, with its body.
@@ -223,6 +216,30 @@ impl Rows<'_> {
         Ok(events)
     }
 
+    /// The log index at which a namespace last lost a stack, and with it that stack's events; 0: none that is known.
+    pub fn removed_in(&self, namespace: &str) -> io::Result<u64> {
+        self.told(self.removed_in_unchecked(namespace))
+    }
+
+    fn removed_in_unchecked(&self, namespace: &str) -> io::Result<u64> {
+        let bytes = self.bytes(key::EVENTS, &key::removed_in(namespace))?;
+        let Some(bytes) = bytes else { return Ok(0) };
+        let index = bytes.try_into().map_err(|_| {
+            let why = format!("what namespace {namespace} has lost is no log index");
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?;
+        Ok(u64::from_be_bytes(index))
+    }
+
+    fn bytes(&self, family: &str, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let family = self.store.family(family);
+        let bytes = match &self.snapshot {
+            Some(snapshot) => snapshot.get_cf(family, key),
+            None => self.store.db().get_cf(family, key),
+        };
+        bytes.map_err(io_error)
+    }
+
     /// Rows of a family whose keys begin with `prefix`, from `start` on if given, until `take` says no.
     fn scan(
         &self,
@@ -290,6 +307,19 @@ impl Rows<'_> {
     ) -> io::Result<Option<T>> {
         Ok(self.get(row)?.and_then(as_kind))
     }
+}
+
+/// A row as the last batch left it.
+pub(super) fn stored(store: &StateStore, row: &RowKey) -> io::Result<Option<RowValue>> {
+    let bytes = store
+        .db()
+        .get_cf(store.family(key::family(row)), key::encode(row));
+    decoded(row, bytes.map_err(io_error)?)
+}
+
+fn decoded(row: &RowKey, bytes: Option<Vec<u8>>) -> io::Result<Option<RowValue>> {
+    let decode = |bytes: Vec<u8>| codec::decode_row(row, bytes.into());
+    Ok(bytes.map(decode).transpose()?)
 }
 
 /// Every row that memory is made from.
