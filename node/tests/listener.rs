@@ -6,12 +6,15 @@ use std::{fs, path::Path};
 
 use anneal_node::{Config, Member, member::TlsFiles, network::Tls};
 use anneal_proto::peer::v1::{
-    IdentifyRequest, ReadIndexRequest, admission_client::AdmissionClient, peer_client::PeerClient,
+    AdmitRequest, IdentifyRequest, ReadIndexRequest, admission_client::AdmissionClient,
+    peer_client::PeerClient,
 };
+use anneal_proto::v1::{ErrorDetail, StackVerbRequest, stacks_client::StacksClient};
 use anneal_provider::Registry;
 use cluster::{
     config, eventually, propose, register, registered, start, until_leading, until_voters,
 };
+use prost::Message as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{
@@ -115,10 +118,27 @@ async fn a_call_for_another_member_is_refused() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert!(
-        refused.message().contains("this is member 1 of cluster"),
-        "{refused}"
-    );
+    let meant_for_another =
+        |status: &tonic::Status| status.message().contains("this is member 1 of cluster");
+    assert!(meant_for_another(&refused), "{refused}");
+    // A client's call names nobody, unless a member passed it on.
+    let mut clients = StacksClient::new(channel(member.address()).await);
+    let direct = clients.pause(StackVerbRequest::default()).await;
+    assert_eq!(direct.unwrap_err().code(), Code::InvalidArgument);
+    let mut forwarded = other.address(StackVerbRequest::default());
+    let mark = "1".parse().unwrap();
+    forwarded.metadata_mut().insert("anneal-forwarded", mark);
+    let refused = clients.pause(forwarded).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(meant_for_another(&refused), "{refused}");
+    let detail = ErrorDetail::decode(refused.details()).unwrap();
+    assert_eq!(detail.reason, "wrong_member");
+    let mut admission = AdmissionClient::new(channel(member.address()).await);
+    let mut passed_on = other.address(AdmitRequest::default());
+    let mark = "1".parse().unwrap();
+    passed_on.metadata_mut().insert("anneal-passed-on", mark);
+    let refused = admission.admit(passed_on).await.unwrap_err();
+    assert!(meant_for_another(&refused), "{refused}");
     let meant = member.replica().addressee().address(ReadIndexRequest {});
     client.read_index(meant).await.unwrap();
     member.shutdown().await.unwrap();
