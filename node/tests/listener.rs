@@ -68,6 +68,26 @@ async fn a_member_serves_once_it_knows_a_leader_and_not_without_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_does_not_serve_before_it_has_looked() {
+    let directories: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = start(config(directories[0].path(), &[])).await;
+    let address = first.address().to_owned();
+    let second = start(config(directories[1].path(), &[&address])).await;
+    until_voters(first.replica(), 2).await;
+    first.shutdown().await.unwrap();
+    let address = second.address().to_owned();
+    second.shutdown().await.unwrap();
+    // Without the other it knows no leader, from the very first answer on.
+    let again = Config {
+        listen: Some(address),
+        ..config(directories[1].path(), &[])
+    };
+    let second = start(again).await;
+    assert_eq!(health(second.address()).await, ServingStatus::NotServing);
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reflection_lists_every_service() {
     let directory = tempfile::tempdir().unwrap();
     let member = start(config(directory.path(), &[])).await;

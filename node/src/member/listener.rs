@@ -4,6 +4,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{service::RoutesBuilder, transport::Server};
+use tonic_health::ServingStatus;
 
 use super::{Config, Context, MemberError, admission::AdmissionService, health, line::Line};
 use crate::network::{PeerService, Tls};
@@ -44,13 +45,17 @@ impl Listener {
 
     /// Serves peers, health, reflection and what parts have added, until the member stops and the last call has
     /// ended, or is cut by the token.
-    pub(super) fn serve(
+    pub(super) async fn serve(
         self,
         context: &Context,
         mut routes: RoutesBuilder,
     ) -> Result<(JoinHandle<()>, CancellationToken), MemberError> {
         let replica = &context.replica;
         let (reporter, health_service) = tonic_health::server::health_reporter();
+        // It would be reported as serving until it is looked at.
+        reporter
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(anneal_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

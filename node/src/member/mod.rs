@@ -141,7 +141,7 @@ impl Member {
             .await
             .map_err(MemberError::Part)?;
         let listener = match bound {
-            Some(bound) => Some(bound.serve(&context, routes)?),
+            Some(bound) => Some(bound.serve(&context, routes).await?),
             None => None,
         };
         let presence = tokio::spawn(presence::keep(context.clone(), identity));
