@@ -12,10 +12,14 @@ use anneal_proto::peer::v1::{
 use anneal_proto::v1::{ErrorDetail, StackVerbRequest, stacks_client::StacksClient};
 use anneal_provider::Registry;
 use cluster::{
-    config, eventually, propose, register, registered, start, until_leading, until_voters,
+    PATIENCE, config, eventually, propose, register, registered, start, until_leading, until_voters,
 };
 use prost::Message as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -247,4 +251,21 @@ async fn the_world_is_not_listened_to_in_plain_text() {
         .err()
         .expect("it is refused");
     assert!(error.to_string().contains("--insecure"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_vanished_without_a_word_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let member = start(config(directory.path(), &[])).await;
+    let mut line = TcpStream::connect(member.address()).await.unwrap();
+    // The beginning of HTTP/2, no settings to speak of, and never an answer to anything.
+    line.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    line.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    let mut heard = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, line.read_to_end(&mut heard)).await;
+    // However it ends.
+    ended.expect("it is closed").ok();
+    member.shutdown().await.unwrap();
 }

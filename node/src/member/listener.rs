@@ -1,13 +1,24 @@
 //! The one port: peers, engines and clients.
 
+use std::time::Duration;
+
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::RoutesBuilder, transport::Server};
+use tonic::{
+    service::RoutesBuilder,
+    transport::{Server, server::TcpIncoming},
+};
 use tonic_health::ServingStatus;
 
 use super::{Config, Context, MemberError, admission::AdmissionService, health, line::Line};
 use crate::network::{PeerService, Tls};
+
+/// Whoever called and is silent is asked for a sign of life this often: a client that vanished without a word would keep
+/// its calls and what they hold for as long as the member runs. Before that, TCP asks.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// And given up after this: longer than a busy machine keeps a process waiting.
+const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A port that is taken and not yet served.
 pub(super) struct Listener {
@@ -82,10 +93,13 @@ impl Listener {
         let stop = context.stop.clone();
         let cut = CancellationToken::new();
         let calls = cut.clone();
-        let incoming = TcpListenerStream::new(self.socket)
+        let incoming = TcpIncoming::from(self.socket)
+            .with_keepalive(Some(KEEP_ALIVE))
             .map(move |stream| stream.and_then(|stream| Line::new(stream, calls.clone())));
         let serving = server
             .http2_adaptive_window(Some(true))
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_keepalive_timeout(Some(ALIVE_WITHIN))
             .add_routes(routes.routes())
             .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
         let health = tokio::spawn(health::report(context.clone(), reporter));
