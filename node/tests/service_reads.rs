@@ -363,3 +363,26 @@ async fn a_namespace_whose_history_has_a_gap_after_the_cursor_is_told_so() {
     let refused = watch.next().await;
     assert!(matches!(refused, Err(Error::HistoryGone(_))), "{refused:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_is_shown_with_everything_that_requires_it() {
+    const DEPENDENTS: usize = 10_001;
+    let world = World::new().await;
+    let mut resources =
+        String::from("resources:\n  hub: {type: OS::Heat::Value, properties: {value: 0}}\n");
+    for n in 0..DEPENDENTS {
+        resources.push_str(&format!(
+            "  v{n:05}: {{type: OS::Heat::Value, properties: {{value: 1}}, depends_on: hub}}\n"
+        ));
+    }
+    world.converged("web", &template(&resources)).await;
+    let read = Read::default();
+    let hub = ResourceName::new(web(), "hub");
+    let hub = world.client.show_resource(&hub, read).await.unwrap();
+    assert_eq!(hub.required_by.len(), DEPENDENTS);
+    assert!(hub.required_by.is_sorted() && hub.requires.is_empty());
+    let mut pages = world.client.list_resources(&web(), read, false);
+    let page = pages.next().await.unwrap().unwrap();
+    assert_eq!(page[0].required_by, hub.required_by);
+    assert_eq!(page[1].requires, ["hub"]);
+}
