@@ -225,14 +225,15 @@ fn check(log: &LogStore, shared: &Shared) -> Result<(), StartError> {
         .checkpoints()
         .current()
         .and_then(|it| it.position().last);
-    let applied = shared.read(|state| state.position.last).max(checkpoint);
-    let committed = log.committed()?;
-    if committed > log.last().max(applied) {
-        let (last, committed) = (index(log.last()), index(committed));
+    let applied = shared.read(|state| state.position.index());
+    // By index: an undecided end of the log may be of a later term than what was decided.
+    let applied = applied.max(index(checkpoint));
+    let (last, committed) = (index(log.last()), index(log.committed()?));
+    if committed > last.max(applied) {
         return Err(StartError::LogLost { last, committed });
     }
-    if log.purged() > applied {
-        let (applied, purged) = (index(applied), index(log.purged()));
+    let purged = index(log.purged());
+    if purged > applied {
         return Err(StartError::RowsLost { applied, purged });
     }
     Ok(())
