@@ -2,10 +2,12 @@
 
 mod cluster;
 
+use std::time::Duration;
+
 use anneal_node::{
     Config, Member,
     member::MemberError,
-    replica::{COMMAND_BYTES, MembershipError, ProposeError, Role},
+    replica::{COMMAND_BYTES, MembershipError, ProposeError, Role, types::MemberNode},
 };
 use anneal_provider::Registry;
 use anneal_statemachine::outcome::Outcome;
@@ -338,4 +340,43 @@ async fn a_member_that_is_asked_to_stop_has_not_failed() {
     member.shutdown().await.unwrap();
     assert!(!failed.is_finished());
     failed.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_removed_while_it_was_away_does_not_let_itself_in_again() {
+    let directories: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = start(config(directories[0].path(), &[])).await;
+    until_leading(first.replica()).await;
+    let address = first.address().to_owned();
+    let second = start(config(directories[1].path(), &[&address])).await;
+    let third = start(config(directories[2].path(), &[&address])).await;
+    until_voters(first.replica(), 3).await;
+    third.replica().linearize().await.unwrap();
+    let id = third.replica().member_id();
+    third.shutdown().await.unwrap();
+    first.replica().remove(id).await.unwrap();
+
+    // It does not know yet, and listens elsewhere now, which it has to tell the others.
+    let third = start(config(directories[2].path(), &[])).await;
+    assert_eq!(third.replica().member_id(), id);
+    let told = first.replica().enlist(
+        id,
+        MemberNode {
+            address: third.address().to_owned(),
+            becomes_voter: true,
+        },
+        true,
+    );
+    assert_eq!(told.await, Err(MembershipError::NoSuchMember(id)));
+    // That something does not happen can only be watched for a while: it asks every 200 ms.
+    let comes_back = async {
+        while first.replica().membership().get_node(&id).is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let watched = tokio::time::timeout(Duration::from_secs(2), comes_back).await;
+    assert!(watched.is_err(), "it is in the membership again");
+    for member in [first, second, third] {
+        member.shutdown().await.unwrap();
+    }
 }

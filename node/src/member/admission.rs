@@ -115,6 +115,7 @@ impl Admission for AdmissionService {
             member_id,
             address,
             becomes_voter,
+            moves,
             ..
         } = message.clone();
         match self
@@ -125,6 +126,7 @@ impl Admission for AdmissionService {
                     address,
                     becomes_voter,
                 },
+                moves,
             )
             .await
         {

@@ -117,6 +117,16 @@ impl Replica {
             .clone()
     }
 
+    /// Whether this member was in the membership by what it has applied: decided, then, whatever came after.
+    pub fn was_let_in(&self) -> bool {
+        let me = self.member_id();
+        let membership = |state: &super::machine::State| {
+            let membership = state.position.membership.membership();
+            membership.get_node(&me).is_some()
+        };
+        self.inner.shared.read(membership)
+    }
+
     /// Who leads, this member included; `None` if that is not known, or not yet sure.
     pub fn leader(&self) -> Option<LeaderHint> {
         let view = self.leadership().borrow().clone();
@@ -208,14 +218,26 @@ impl Replica {
         Some((last_log_index, applied_index))
     }
 
-    /// Adds a learner, or changes what the membership says of a member.
-    pub async fn enlist(&self, member_id: u64, node: MemberNode) -> Result<(), MembershipError> {
+    /// Adds a learner, or changes what the membership says of a member. One that `moves` was in it before: if it is not
+    /// any more, it was removed, and is not let in again under its old id.
+    pub async fn enlist(
+        &self,
+        member_id: u64,
+        node: MemberNode,
+        moves: bool,
+    ) -> Result<(), MembershipError> {
         let _one = self.inner.membership.lock().await;
         let metrics = self.metrics();
         if !metrics.state.is_leader() {
             return Err(self.not_leader());
         }
         match metrics.membership_config.membership().get_node(&member_id) {
+            None if moves => {
+                // A leader that was deposed may not have heard of it yet.
+                let sure = self.confirm_leadership().await;
+                sure.map_err(|error| MembershipError::Unavailable(error.to_string()))?;
+                Err(MembershipError::NoSuchMember(member_id))
+            }
             None => {
                 let nodes = BTreeMap::from([(member_id, node)]);
                 self.change(ChangeMembers::AddNodes(nodes), true).await
