@@ -6,13 +6,20 @@ use std::{fs, path::Path};
 
 use anneal_node::{Config, Member, member::TlsFiles, network::Tls};
 use anneal_proto::peer::v1::{
-    IdentifyRequest, ReadIndexRequest, admission_client::AdmissionClient, peer_client::PeerClient,
+    AdmitRequest, IdentifyRequest, ReadIndexRequest, admission_client::AdmissionClient,
+    peer_client::PeerClient,
 };
+use anneal_proto::v1::{ErrorDetail, StackVerbRequest, stacks_client::StacksClient};
 use anneal_provider::Registry;
 use cluster::{
-    config, eventually, propose, register, registered, start, until_leading, until_voters,
+    PATIENCE, config, eventually, propose, register, registered, start, until_leading, until_voters,
 };
+use prost::Message as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -61,6 +68,26 @@ async fn a_member_serves_once_it_knows_a_leader_and_not_without_one() {
     .await;
     let read = second.replica().linearize().await;
     assert!(read.is_err(), "a read without a quorum: {read:?}");
+    second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_does_not_serve_before_it_has_looked() {
+    let directories: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = start(config(directories[0].path(), &[])).await;
+    let address = first.address().to_owned();
+    let second = start(config(directories[1].path(), &[&address])).await;
+    until_voters(first.replica(), 2).await;
+    first.shutdown().await.unwrap();
+    let address = second.address().to_owned();
+    second.shutdown().await.unwrap();
+    // Without the other it knows no leader, from the very first answer on.
+    let again = Config {
+        listen: Some(address),
+        ..config(directories[1].path(), &[])
+    };
+    let second = start(again).await;
+    assert_eq!(health(second.address()).await, ServingStatus::NotServing);
     second.shutdown().await.unwrap();
 }
 
@@ -115,10 +142,27 @@ async fn a_call_for_another_member_is_refused() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert!(
-        refused.message().contains("this is member 1 of cluster"),
-        "{refused}"
-    );
+    let meant_for_another =
+        |status: &tonic::Status| status.message().contains("this is member 1 of cluster");
+    assert!(meant_for_another(&refused), "{refused}");
+    // A client's call names nobody, unless a member passed it on.
+    let mut clients = StacksClient::new(channel(member.address()).await);
+    let direct = clients.pause(StackVerbRequest::default()).await;
+    assert_eq!(direct.unwrap_err().code(), Code::InvalidArgument);
+    let mut forwarded = other.address(StackVerbRequest::default());
+    let mark = "1".parse().unwrap();
+    forwarded.metadata_mut().insert("anneal-forwarded", mark);
+    let refused = clients.pause(forwarded).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(meant_for_another(&refused), "{refused}");
+    let detail = ErrorDetail::decode(refused.details()).unwrap();
+    assert_eq!(detail.reason, "wrong_member");
+    let mut admission = AdmissionClient::new(channel(member.address()).await);
+    let mut passed_on = other.address(AdmitRequest::default());
+    let mark = "1".parse().unwrap();
+    passed_on.metadata_mut().insert("anneal-passed-on", mark);
+    let refused = admission.admit(passed_on).await.unwrap_err();
+    assert!(meant_for_another(&refused), "{refused}");
     let meant = member.replica().addressee().address(ReadIndexRequest {});
     client.read_index(meant).await.unwrap();
     member.shutdown().await.unwrap();
@@ -207,4 +251,21 @@ async fn the_world_is_not_listened_to_in_plain_text() {
         .err()
         .expect("it is refused");
     assert!(error.to_string().contains("--insecure"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_vanished_without_a_word_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let member = start(config(directory.path(), &[])).await;
+    let mut line = TcpStream::connect(member.address()).await.unwrap();
+    // The beginning of HTTP/2, no settings to speak of, and never an answer to anything.
+    line.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    line.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    let mut heard = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, line.read_to_end(&mut heard)).await;
+    // However it ends.
+    ended.expect("it is closed").ok();
+    member.shutdown().await.unwrap();
 }

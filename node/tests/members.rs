@@ -2,15 +2,18 @@
 
 mod cluster;
 
+use std::time::Duration;
+
 use anneal_node::{
-    Member,
+    Config, Member,
     member::MemberError,
-    replica::{MembershipError, Role},
+    replica::{COMMAND_BYTES, MembershipError, ProposeError, Role, types::MemberNode},
 };
 use anneal_provider::Registry;
 use anneal_statemachine::outcome::Outcome;
 use cluster::{
-    allocate, config, eventually, propose, register, registered, start, until_leading, until_voters,
+    PATIENCE, allocate, config, eventually, propose, register, registered, start, until_leading,
+    until_voters,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,4 +256,127 @@ async fn a_port_in_use_is_a_clear_error() {
         "{error}"
     );
     first.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_no_message_could_carry_is_refused_before_it_is_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let member = start(config(directory.path(), &[])).await;
+    until_leading(member.replica()).await;
+    let last = member.replica().progress().0;
+    let huge = "a".repeat(COMMAND_BYTES + 1);
+    let refused = member.replica().propose(register(1, &huge)).await;
+    assert!(
+        matches!(refused, Err(ProposeError::TooLarge { bytes }) if bytes > COMMAND_BYTES),
+        "{refused:?}"
+    );
+    assert_eq!(member.replica().progress().0, last);
+    propose(&[&member], register(1, "small")).await;
+    member.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_proposes_while_the_quorum_is_lost_is_told_that_the_outcome_is_not_known() {
+    let directories: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = start(config(directories[0].path(), &[])).await;
+    until_leading(first.replica()).await;
+    let address = first.address().to_owned();
+    let second = start(config(directories[1].path(), &[&address])).await;
+    until_voters(first.replica(), 2).await;
+    // One proposal after the other, so that one is under way when the other voter vanishes without a word.
+    let refused = async {
+        loop {
+            if let Err(error) = first.replica().propose(allocate()).await {
+                return error;
+            }
+        }
+    };
+    let refused = tokio::time::timeout(PATIENCE, refused);
+    let (refused, stopped) = tokio::join!(refused, second.replica().clone().stop());
+    stopped.unwrap();
+    assert_eq!(refused.expect("it is answered"), ProposeError::Undecided);
+    first.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_ends_with_what_has_to_run_as_long_as_it_does() {
+    for (what, part) in [
+        ("panicked: lost its way", true),
+        ("ended, and nobody asked", false),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let member = start(config(directory.path(), &[])).await;
+        let replica = member.replica();
+        // What may end, and what was aborted, is nobody's loss.
+        replica.oversee_errand("an errand", tokio::spawn(async {}));
+        let aborted = tokio::spawn(std::future::pending());
+        aborted.abort();
+        replica.oversee("what was aborted", aborted);
+        replica.oversee(
+            "a part",
+            tokio::spawn(async move { assert!(!part, "lost its way") }),
+        );
+        let why = tokio::time::timeout(PATIENCE, member.failed()).await;
+        let why = why.expect("it is noticed");
+        assert!(
+            why.starts_with("a part has ") && why.contains(what),
+            "{why}"
+        );
+        member.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_asked_to_stop_has_not_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let with_engine = Config {
+        capacity: 1,
+        ..config(directory.path(), &[])
+    };
+    let member = start(with_engine).await;
+    until_leading(member.replica()).await;
+    let replica = member.replica().clone();
+    let failed = tokio::spawn(async move { replica.failed().await });
+    member.shutdown().await.unwrap();
+    assert!(!failed.is_finished());
+    failed.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_removed_while_it_was_away_does_not_let_itself_in_again() {
+    let directories: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let first = start(config(directories[0].path(), &[])).await;
+    until_leading(first.replica()).await;
+    let address = first.address().to_owned();
+    let second = start(config(directories[1].path(), &[&address])).await;
+    let third = start(config(directories[2].path(), &[&address])).await;
+    until_voters(first.replica(), 3).await;
+    third.replica().linearize().await.unwrap();
+    let id = third.replica().member_id();
+    third.shutdown().await.unwrap();
+    first.replica().remove(id).await.unwrap();
+
+    // It does not know yet, and listens elsewhere now, which it has to tell the others.
+    let third = start(config(directories[2].path(), &[])).await;
+    assert_eq!(third.replica().member_id(), id);
+    let told = first.replica().enlist(
+        id,
+        MemberNode {
+            address: third.address().to_owned(),
+            becomes_voter: true,
+        },
+        true,
+    );
+    assert_eq!(told.await, Err(MembershipError::NoSuchMember(id)));
+    // That something does not happen can only be watched for a while: it asks every 200 ms.
+    let comes_back = async {
+        while first.replica().membership().get_node(&id).is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let watched = tokio::time::timeout(Duration::from_secs(2), comes_back).await;
+    assert!(watched.is_err(), "it is in the membership again");
+    for member in [first, second, third] {
+        member.shutdown().await.unwrap();
+    }
 }

@@ -5,7 +5,7 @@ mod service;
 
 use std::time::Duration;
 
-use anneal_client::{Client, Ended, Error, From, Goal, Read, StackName, WatchItem};
+use anneal_client::{Client, Ended, Error, From, Goal, Read, StackName, Submission, WatchItem};
 use anneal_node::{Config, Member, replica::LeadershipView};
 use anneal_provider::{Companion, Registry};
 use cluster::{config, eventually, until_leading, until_voters};
@@ -174,13 +174,26 @@ async fn without_a_quorum_a_member_says_who_is_there_and_a_local_read_still_work
         .unwrap();
     client.submit(&up("web", &values(1))).await.unwrap();
     // They vanish without a word.
-    let replicas: Vec<_> = three
-        .members
-        .iter()
-        .map(|member| member.replica().clone())
-        .collect();
-    for replica in replicas {
-        replica.stop().await.unwrap();
+    let mut stops = Vec::new();
+    for member in &three.members {
+        stops.push(tokio::spawn(member.replica().clone().stop()));
+        assert_eq!(member.replica().stopped().await, None);
+    }
+    // It may have been deposed by now and not know it, so it can't say what there is not.
+    let nothing = StackName::new("nothing");
+    let patch = Submission::patch(nothing.clone(), "patch.yaml", "remove: [a]");
+    let ids = [id(), id()];
+    let (patched, back, deleted) = tokio::join!(
+        client.submit(&patch),
+        client.rollback(&ids[0], &nothing, None, None),
+        client.delete_stack(&ids[1], &nothing, Some(1)),
+    );
+    for error in [patched.err(), back.err(), deleted.err()] {
+        let unsure = matches!(
+            error,
+            Some(Error::Unavailable(_) | Error::OutcomeUnknown { .. })
+        );
+        assert!(unsure, "{error:?}");
     }
     let error = eventually("it is noticed", async || {
         client.show_stack(&web(), Read::default()).await.err()
@@ -208,4 +221,7 @@ async fn without_a_quorum_a_member_says_who_is_there_and_a_local_read_still_work
         ),
         "{refused:?}"
     );
+    for stop in stops {
+        stop.await.unwrap().unwrap();
+    }
 }

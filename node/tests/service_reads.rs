@@ -3,7 +3,11 @@
 mod service;
 
 use anneal_client::{
-    Cursor, Ended, Error, From, Read, RequestId, ResourceName, StackName, WatchItem,
+    Cursor, Ended, Error, From, Goal, Read, RequestId, ResourceName, StackName, WatchItem,
+};
+use anneal_statemachine::{
+    command::CommandKind,
+    id::{Revision, StackId},
 };
 use service::{World, template, up, values};
 
@@ -374,4 +378,92 @@ async fn what_comes_from_a_random_string_alone_is_a_secret_of_its_type_however_i
         .find(|it| it.name == "value")
         .unwrap();
     assert!(value.sensitive && !value.hidden, "{value:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_is_told_of_stacks_that_are_gone_by_the_time_it_looks() {
+    let world = World::new().await;
+    let empty = template("resources: {}\n");
+    world.converged("before", &empty).await;
+    let mut watch = world.client.watch_namespace("default", From::Now);
+    while watch.cursor().is_none() {
+        watch.next().await.unwrap();
+    }
+    // Nothing to take down: it goes in the entry that says that it shall.
+    for name in ["before", "brief"] {
+        if name == "brief" {
+            world.up(name, &empty).await.unwrap();
+        }
+        let (id, name) = (service::id(), StackName::new(name));
+        world.client.delete_stack(&id, &name, None).await.unwrap();
+    }
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        if let Some(WatchItem::Event(event)) = watch.next().await.unwrap()
+            && event.kind == "deleted"
+        {
+            gone.push(event.stack);
+        }
+    }
+    assert_eq!(gone, ["before", "brief"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_whose_history_has_a_gap_after_the_cursor_is_told_so() {
+    let world = World::new().await;
+    world.converged("kept", &values(1)).await;
+    let cursor = Cursor::through(world.member.replica().progress().1);
+    let passing = world.converged("passing", &values(1)).await;
+    let from = From::After(cursor);
+    let mut watch = world.client.watch_namespace("default", from);
+    assert!(watch.next().await.is_ok());
+    drop(watch);
+
+    let (id, name) = (service::id(), StackName::new("passing"));
+    world.client.delete_stack(&id, &name, None).await.unwrap();
+    let mut follow = world.client.follow(&name, Goal::Deleted, passing.id);
+    follow.to_end(None).await.unwrap();
+    let mut watch = world.client.watch_namespace("default", from);
+    let refused = watch.next().await;
+    assert!(matches!(refused, Err(Error::HistoryGone(_))), "{refused:?}");
+    // From the oldest on is from what is kept, and another namespace has lost nothing.
+    let mut watch = world.client.watch_namespace("default", From::Oldest);
+    assert!(watch.next().await.is_ok());
+    let mut watch = world.client.watch_namespace("other", from);
+    assert!(watch.next().await.is_ok());
+
+    let cursor = Cursor::through(world.member.replica().progress().1);
+    let kept = world.converged("kept", &values(2)).await;
+    let expire = CommandKind::ExpireHistory {
+        stack: StackId(kept.id),
+        revisions_through: Revision(0),
+        events_before: world.member.replica().progress().1,
+    };
+    world.member.replica().propose(expire).await.unwrap();
+    let mut watch = world.client.watch_namespace("default", From::After(cursor));
+    let refused = watch.next().await;
+    assert!(matches!(refused, Err(Error::HistoryGone(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_is_shown_with_everything_that_requires_it() {
+    const DEPENDENTS: usize = 10_001;
+    let world = World::new().await;
+    let mut resources =
+        String::from("resources:\n  hub: {type: OS::Heat::Value, properties: {value: 0}}\n");
+    for n in 0..DEPENDENTS {
+        resources.push_str(&format!(
+            "  v{n:05}: {{type: OS::Heat::Value, properties: {{value: 1}}, depends_on: hub}}\n"
+        ));
+    }
+    world.converged("web", &template(&resources)).await;
+    let read = Read::default();
+    let hub = ResourceName::new(web(), "hub");
+    let hub = world.client.show_resource(&hub, read).await.unwrap();
+    assert_eq!(hub.required_by.len(), DEPENDENTS);
+    assert!(hub.required_by.is_sorted() && hub.requires.is_empty());
+    let mut pages = world.client.list_resources(&web(), read, false);
+    let page = pages.next().await.unwrap().unwrap();
+    assert_eq!(page[0].required_by, hub.required_by);
+    assert_eq!(page[1].requires, ["hub"]);
 }

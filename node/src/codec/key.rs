@@ -160,6 +160,14 @@ pub fn event(stack: Option<StackId>, index: u64, ordinal: u32) -> Vec<u8> {
     key
 }
 
+/// The key of the log index at which a namespace last lost a stack, and with it that stack's events. No stack has the
+/// id that it begins with.
+pub fn removed_in(namespace: &str) -> Vec<u8> {
+    let mut key = u64::MAX.to_be_bytes().to_vec();
+    key.extend_from_slice(namespace.as_bytes());
+    key
+}
+
 /// Stack, log index and place of an event.
 pub fn decode_event(key: &[u8]) -> Result<(Option<StackId>, u64, u32), DecodeError> {
     let mut parts = Parts(key);
@@ -219,6 +227,14 @@ impl Parts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_namespace_has_lost_is_kept_where_it_ever_was() {
+        let key = removed_in("shop");
+        assert_eq!(key, b"\xff\xff\xff\xff\xff\xff\xff\xffshop");
+        // After every event, of any stack.
+        assert!(key > event(Some(StackId(u64::MAX - 1)), u64::MAX, u32::MAX));
+    }
 
     #[test]
     fn every_key_reads_back() {

@@ -80,6 +80,7 @@ pub fn start(
         observer,
     });
     running.push(dispatcher.abort_handle());
+    context.replica.oversee("the dispatcher", dispatcher);
     let part = EnginePart {
         engine: handles.engine.clone(),
         hub: handles.hub.clone(),
@@ -127,10 +128,17 @@ fn start_engine(
     };
     let link = tokio::spawn(link.run());
     let guard = lease::guard(Arc::clone(engine))?;
-    Ok([executor, reader, link, guard]
-        .iter()
-        .map(|task| task.abort_handle())
-        .collect())
+    let tasks = [
+        ("the executor", executor),
+        ("the reader of what is observed", reader),
+        ("the link to the leader", link),
+        ("the guard of the lease", guard),
+    ];
+    let running = tasks.iter().map(|(_, task)| task.abort_handle()).collect();
+    for (what, task) in tasks {
+        replica.oversee(what, task);
+    }
+    Ok(running)
 }
 
 struct EnginePart {

@@ -22,7 +22,7 @@ use super::order::{Definitions, Order, Prepared, Surroundings};
 use super::verdict;
 use crate::codec;
 use crate::lease::Engine;
-use crate::replica::{Replica, Rows};
+use crate::replica::{COMMAND_BYTES, Replica, Rows};
 
 /// What everything that runs here shares.
 pub(super) struct Shared {
@@ -379,8 +379,8 @@ impl Progress for EarlyId {
     }
 }
 
-/// A report with everything in it, at most: it has to fit into a log entry.
-const MAX_REPORT_BYTES: usize = 40 << 20;
+/// A report with everything in it, at most: it has to fit into a log entry, with the small ones that come before it.
+const MAX_REPORT_BYTES: usize = COMMAND_BYTES - (4 << 20);
 
 /// Puts a result on its way to the leader.
 fn send(engine: &Engine, assignment: &AssignmentView, result: ActionResult) {

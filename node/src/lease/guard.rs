@@ -16,7 +16,7 @@ pub fn guard(engine: Arc<Engine>) -> io::Result<JoinHandle<()>> {
     let timer = BootTimer::new()?;
     Ok(tokio::spawn(async move {
         if let Err(error) = watch(&engine, &timer).await {
-            // Without the timer calls still end by their own, less exact, clocks.
+            // Without the timer calls still end by their own, less exact, clocks, until the member has.
             tracing::error!(%error, "the lease timer failed");
         }
     }))

@@ -23,6 +23,9 @@ use crate::execute::outbox::Outbox;
 
 /// Between attempts to reach a leader: less than an election takes, so that a new one is found at once.
 const RETRY: Duration = Duration::from_millis(200);
+/// Registering, or opening the stream, takes no longer, or is begun again: an answer that is lost must not cost the lease
+/// of an engine that could have another. Longer than a leader without a quorum takes to say so.
+const REACH_PATIENCE: Duration = Duration::from_secs(10);
 /// Messages on their way to the leader, at most: all batches that may be unanswered, and some answers.
 const MAX_OUTBOUND_MESSAGES: usize = 256;
 /// A leader that says nothing for this many heartbeats is taken to be unreachable.
@@ -94,6 +97,8 @@ enum Broken {
     Stopped(String),
     #[error("the leader is silent")]
     Silent,
+    #[error("no answer from the leader within {} s", .0.as_secs())]
+    NoAnswer(Duration),
     #[error("the stream ended")]
     Ended,
     #[error(transparent)]
@@ -122,27 +127,35 @@ impl Link {
             .map_err(|_| Broken::Ended)?;
         let Some(member) = known else { return Ok(()) };
         leader.mark_unchanged();
-        let me = self.registration(member).await?;
+        let me = match self.registration() {
+            Some(me) => me,
+            None => {
+                // What ran under the old one ends before anything can begin under the new one.
+                self.engine.surrender();
+                self.engine.calls_ended().await;
+                within(REACH_PATIENCE, &mut leader, self.register(member)).await?
+            }
+        };
         let (outbound, receiver) = mpsc::channel(MAX_OUTBOUND_MESSAGES);
         let hello = proto::Hello {
             member_id: me.member,
             incarnation: me.incarnation,
         };
         say(&outbound, from_engine::Message::Hello(hello)).await?;
-        let inbound = self.leaders.attach(member, receiver).await?;
+        let inbound = async { Ok(self.leaders.attach(member, receiver).await?) };
+        let inbound = within(REACH_PATIENCE, &mut leader, inbound).await?;
         tracing::debug!(engine = %me, leader = member, "attached to the leader");
         self.converse(me, leader, outbound, inbound).await
     }
 
-    /// The incarnation to act under: the one it has, or a new one.
-    async fn registration(&self, leader: u64) -> Result<EngineRef, Broken> {
+    /// The incarnation to go on acting under, if it is not over.
+    fn registration(&self) -> Option<EngineRef> {
         let mine = *self.engine.incarnation().borrow();
-        if mine.is_some() && mine == self.leaders.registered() {
-            return Ok(mine.unwrap_or_default());
-        }
-        // What ran under the old one ends before anything can begin under the new one.
-        self.engine.surrender();
-        self.engine.calls_ended().await;
+        mine.filter(|mine| self.leaders.registered() == Some(*mine))
+    }
+
+    /// A new incarnation to act under.
+    async fn register(&self, leader: u64) -> Result<EngineRef, Broken> {
         let profile = &self.engine.profile;
         let label = |(name, value): &(String, String)| proto::Label {
             name: name.clone(),
@@ -289,4 +302,107 @@ async fn say(
         message: Some(message),
     };
     outbound.send(message).await.map_err(|_| Broken::Ended)
+}
+
+/// What is asked of a leader, for as long as it leads and is not silent for too long.
+async fn within<T>(
+    patience: Duration,
+    leader: &mut watch::Receiver<Option<u64>>,
+    asked: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Broken> {
+    tokio::select! {
+        biased;
+        answer = asked => answer,
+        _ = leader.changed() => Err(Broken::LeaderChanged),
+        () = tokio::time::sleep(patience) => Err(Broken::NoAnswer(patience)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::Profile;
+
+    /// The first leader never answers; it is told whom the engine turns to.
+    struct Mute {
+        leader: watch::Receiver<Option<u64>>,
+        asked: mpsc::Sender<u64>,
+    }
+
+    #[async_trait]
+    impl Leaders for Mute {
+        fn leader(&self) -> watch::Receiver<Option<u64>> {
+            self.leader.clone()
+        }
+
+        async fn register(
+            &self,
+            leader: u64,
+            _: proto::RegisterRequest,
+        ) -> Result<EngineRef, Status> {
+            self.asked.send(leader).await.expect("the test listens");
+            match leader {
+                1 => std::future::pending().await,
+                _ => Err(Status::unavailable("not yet")),
+            }
+        }
+
+        async fn attach(
+            &self,
+            _: u64,
+            _: mpsc::Receiver<FromEngine>,
+        ) -> Result<BoxStream<'static, Result<FromLeader, Status>>, Status> {
+            std::future::pending().await
+        }
+
+        fn registered(&self) -> Option<EngineRef> {
+            None
+        }
+
+        fn applied_index(&self) -> u64 {
+            0
+        }
+
+        fn engines(&self) -> watch::Receiver<u64> {
+            watch::channel(0).1
+        }
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_never_answers_does_not_hold_the_engine_when_another_leads() {
+        let (leads, leader) = watch::channel(Some(1));
+        let (asked, mut whom) = mpsc::channel(1);
+        let (requests, _requests) = mpsc::channel(1);
+        let (_answers, answers) = mpsc::channel(1);
+        let engine = Arc::new(Engine::new(Profile {
+            member: 1,
+            address: String::new(),
+            host: "host".into(),
+            capacity: 1,
+            offers: Vec::new(),
+            labels: Vec::new(),
+        }));
+        let link = Link {
+            engine,
+            leaders: Arc::new(Mute { leader, asked }),
+            heartbeat: Duration::from_secs(1),
+            requests,
+            answers,
+        };
+        let link = tokio::spawn(link.run());
+        assert_eq!(whom.recv().await, Some(1));
+        leads.send_replace(Some(2));
+        let next = tokio::time::timeout(REACH_PATIENCE / 2, whom.recv()).await;
+        assert_eq!(next.expect("at once"), Some(2));
+        link.abort();
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_stays_and_never_answers_is_asked_again() {
+        let (_leads, mut leader) = watch::channel(Some(1));
+        let patience = Duration::from_millis(1);
+        let never = std::future::pending::<Result<(), Broken>>();
+        let broken = within(patience, &mut leader, never).await;
+        assert!(matches!(broken, Err(Broken::NoAnswer(_))), "{broken:?}");
+    }
 }

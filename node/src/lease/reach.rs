@@ -136,7 +136,7 @@ fn follow_leader(replica: &Replica) -> watch::Receiver<Option<u64>> {
     let (seen, leader) = watch::channel(None);
     let mut view = replica.leadership();
     let me = replica.member_id();
-    tokio::spawn(async move {
+    let follow = tokio::spawn(async move {
         while !seen.is_closed() {
             let now = match &*view.borrow_and_update() {
                 LeadershipView::Leading(_) => Some(me),
@@ -150,6 +150,7 @@ fn follow_leader(replica: &Replica) -> watch::Receiver<Option<u64>> {
             }
         }
     });
+    replica.oversee_errand("what tells the engine who leads", follow);
     leader
 }
 
@@ -157,7 +158,7 @@ fn follow_leader(replica: &Replica) -> watch::Receiver<Option<u64>> {
 fn follow_engines(replica: &Replica) -> watch::Receiver<u64> {
     let (seen, engines) = watch::channel(0);
     let mut changes = replica.changes();
-    tokio::spawn(async move {
+    let follow = tokio::spawn(async move {
         loop {
             let changed = tokio::select! {
                 changed = changes.recv() => changed,
@@ -172,6 +173,7 @@ fn follow_engines(replica: &Replica) -> watch::Receiver<u64> {
             }
         }
     });
+    replica.oversee_errand("what tells the engine of registrations", follow);
     engines
 }
 

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, transport::Channel};
 
 use super::identity::FOUNDER;
 use crate::{
-    network::Purpose,
+    network::{Addressee, Purpose},
     replica::{LeaderHint, MembershipError, ProposeError, Replica, types::MemberNode},
 };
 
@@ -40,10 +40,24 @@ impl AdmissionService {
         let leader = leader.ok_or_else(|| Status::unavailable("no leader is known"))?;
         let channel = self.replica.channels().get(&leader.address, Purpose::Calls);
         let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut request = Request::new(message);
+        let addressee = Addressee {
+            cluster_id: self.replica.addressee().cluster_id.clone(),
+            member_id: leader.member_id,
+        };
+        let mut request = addressee.address(message);
         let mark = "1".parse().expect("a digit is a header value");
         request.metadata_mut().insert(PASSED_ON, mark);
         Ok((AdmissionClient::new(channel), request))
+    }
+
+    /// Whether a call was passed on; one that was is for this member. Another cluster, at what was a member's address, would
+    /// let in whom this one meant to.
+    fn was_passed_on<T>(&self, request: &Request<T>) -> Result<bool, Status> {
+        let passed_on = request.metadata().contains_key(PASSED_ON);
+        if passed_on {
+            self.replica.addressee().check(request.metadata())?;
+        }
+        Ok(passed_on)
     }
 
     /// An id that no member has had.
@@ -69,7 +83,7 @@ impl Admission for AdmissionService {
         &self,
         request: Request<AdmitRequest>,
     ) -> Result<Response<AdmitResponse>, Status> {
-        let passed_on = request.metadata().contains_key(PASSED_ON);
+        let passed_on = self.was_passed_on(&request)?;
         let message = request.into_inner();
         match self.allocate().await {
             Ok(member_id) => {
@@ -92,7 +106,7 @@ impl Admission for AdmissionService {
         &self,
         request: Request<EnlistRequest>,
     ) -> Result<Response<EnlistResponse>, Status> {
-        let passed_on = request.metadata().contains_key(PASSED_ON);
+        let passed_on = self.was_passed_on(&request)?;
         let message = request.into_inner();
         if message.cluster_id != self.replica.addressee().cluster_id {
             return Err(Status::failed_precondition("this is another cluster"));
@@ -101,6 +115,7 @@ impl Admission for AdmissionService {
             member_id,
             address,
             becomes_voter,
+            moves,
             ..
         } = message.clone();
         match self
@@ -111,6 +126,7 @@ impl Admission for AdmissionService {
                     address,
                     becomes_voter,
                 },
+                moves,
             )
             .await
         {

@@ -1,12 +1,24 @@
 //! The one port: peers, engines and clients.
 
+use std::time::Duration;
+
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::RoutesBuilder, transport::Server};
+use tonic::{
+    service::RoutesBuilder,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::ServingStatus;
 
 use super::{Config, Context, MemberError, admission::AdmissionService, health, line::Line};
 use crate::network::{PeerService, Tls};
+
+/// Whoever called and is silent is asked for a sign of life this often: a client that vanished without a word would keep
+/// its calls and what they hold for as long as the member runs. Before that, TCP asks.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// And given up after this: longer than a busy machine keeps a process waiting.
+const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A port that is taken and not yet served.
 pub(super) struct Listener {
@@ -44,13 +56,17 @@ impl Listener {
 
     /// Serves peers, health, reflection and what parts have added, until the member stops and the last call has
     /// ended, or is cut by the token.
-    pub(super) fn serve(
+    pub(super) async fn serve(
         self,
         context: &Context,
         mut routes: RoutesBuilder,
     ) -> Result<(JoinHandle<()>, CancellationToken), MemberError> {
         let replica = &context.replica;
         let (reporter, health_service) = tonic_health::server::health_reporter();
+        // It would be reported as serving until it is looked at.
+        reporter
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(anneal_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -77,19 +93,39 @@ impl Listener {
         let stop = context.stop.clone();
         let cut = CancellationToken::new();
         let calls = cut.clone();
-        let incoming = TcpListenerStream::new(self.socket)
+        let incoming = TcpIncoming::from(self.socket)
+            .with_keepalive(Some(KEEP_ALIVE))
             .map(move |stream| stream.and_then(|stream| Line::new(stream, calls.clone())));
         let serving = server
             .http2_adaptive_window(Some(true))
+            .http2_keepalive_interval(Some(KEEP_ALIVE))
+            .http2_keepalive_timeout(Some(ALIVE_WITHIN))
             .add_routes(routes.routes())
             .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-        let context = context.clone();
-        let serving = tokio::spawn(async move {
-            tokio::spawn(health::report(context, reporter));
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the listener has ended");
-            }
-        });
+        let health = tokio::spawn(health::report(context.clone(), reporter));
+        replica.oversee_errand("the health report", health);
+        let serving = tokio::spawn(watched(context.clone(), tokio::spawn(serving)));
         Ok((serving, cut))
+    }
+}
+
+/// Waits until the listener has ended; a member that nobody can call any more ends too.
+async fn watched(context: Context, serving: JoinHandle<Result<(), tonic::transport::Error>>) {
+    match serving.await {
+        Ok(Ok(())) if context.stop.is_cancelled() => {}
+        Ok(Ok(())) => context.replica.fail("the listener has ended"),
+        Ok(Err(error)) => {
+            let error = std::error::Error::source(&error)
+                .map_or(error.to_string(), |source| format!("{error}: {source}"));
+            context
+                .replica
+                .fail(format_args!("the listener has ended: {error}"));
+        }
+        Err(error) if error.is_panic() => {
+            context
+                .replica
+                .fail(format_args!("the listener has panicked: {error}"));
+        }
+        Err(_) => {}
     }
 }

@@ -141,10 +141,12 @@ impl Member {
             .await
             .map_err(MemberError::Part)?;
         let listener = match bound {
-            Some(bound) => Some(bound.serve(&context, routes)?),
+            Some(bound) => Some(bound.serve(&context, routes).await?),
             None => None,
         };
-        tokio::spawn(presence::keep(context.clone(), identity));
+        let presence = tokio::spawn(presence::keep(context.clone(), identity));
+        let what = "what keeps this member in the membership";
+        context.replica.oversee_errand(what, presence);
         let drain_timeout = context.config.drain_timeout;
         Ok(Self {
             context,
@@ -171,12 +173,10 @@ impl Member {
         &self.context
     }
 
-    /// Waits until it can go on no more, and says why. The process has to end then: its log, rows or state machine have failed.
+    /// Waits until it can go on no more, and says why. The process has to end then: its log, rows or state machine have
+    /// failed, or a part that has to run for as long as it does.
     pub async fn failed(&self) -> String {
-        match self.context.replica.stopped().await {
-            Some(why) => why,
-            None => std::future::pending().await,
-        }
+        self.context.replica.failed().await
     }
 
     /// Ends it in order: leadership moves away, nothing new starts, what runs ends within the configured time.

@@ -16,5 +16,5 @@ pub use channels::{Channels, Purpose, Tls};
 pub use client::PeerNetwork;
 pub use server::PeerService;
 
-/// Bytes of one message: more than the largest command, which a client's message limit bounds.
+/// Bytes of one message: more than the largest command, which is bounded where it is proposed.
 pub const MESSAGE_BYTES: usize = 64 << 20;

@@ -124,24 +124,14 @@ impl Peer for PeerService {
         request: Request<Streaming<proto::SnapshotPart>>,
     ) -> Result<Response<proto::SnapshotResponse>, Status> {
         let parts = self.take(request)?;
-        let checkpoints = self.replica.checkpoints();
-        let staging = checkpoints.stage().map_err(stopped)?;
-        let received = receive_checkpoint::receive(staging, parts).await?;
-        let found = checkpoints.inspect(&received.staging).map_err(|error| {
-            Status::invalid_argument(format!("the checkpoint cannot be read: {error}"))
-        })?;
-        let said = received.head.last.map(codec::raft::read_log_id);
-        if found.last != said {
-            return Err(Status::invalid_argument(
-                "the checkpoint is not what its head says",
-            ));
-        }
+        let checkpoints = self.replica.checkpoints().clone();
+        let received = receive_checkpoint::receive(checkpoints, parts).await?;
         let vote = codec::required(received.head.vote, "the vote of a checkpoint");
         let vote = codec::raft::read_vote(vote.map_err(garbled)?);
         let snapshot: SnapshotOf<TypeConfig, CheckpointData> = SnapshotOf::<TypeConfig, _> {
             meta: CheckpointMeta {
-                last_log_id: found.last,
-                last_membership: found.membership,
+                last_log_id: received.position.last,
+                last_membership: received.position.membership,
             },
             snapshot: CheckpointData::Received(received.staging),
         };

@@ -3,6 +3,8 @@
 
 use tonic::Status;
 
+use super::COMMAND_BYTES;
+
 /// A member that leads, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderHint {
@@ -24,6 +26,17 @@ pub enum ProposeError {
     /// It was proposed, and leadership was lost before it was decided: it may take effect or not.
     #[error("leadership was lost before the proposal was decided; it may take effect yet")]
     Unknown,
+    /// It was proposed, and no quorum has answered for some time: it may take effect or not.
+    #[error("no quorum has answered since this was proposed; it may take effect yet")]
+    Undecided,
+    /// The command is larger than an entry may be. It was not proposed, and trying again does not help.
+    #[error(
+        "a command of {bytes} bytes is too large for the log: an entry may have {COMMAND_BYTES}"
+    )]
+    TooLarge {
+        /// As encoded.
+        bytes: usize,
+    },
     /// This replica has stopped for good.
     #[error("this member has stopped: {0}")]
     Stopped(String),

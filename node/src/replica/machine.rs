@@ -4,6 +4,7 @@
 //! batch, and only then does anybody see it. Knows nothing of who proposed what.
 
 use std::{
+    collections::BTreeMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -15,9 +16,9 @@ use anneal_statemachine::{
     StateMachine,
     command::{Command, CommandKind},
     event::Event,
-    id::{InstanceId, StackId},
+    id::{InstanceId, StackId, Text},
     outcome::Outcome,
-    row::RowKey,
+    row::{RowKey, RowValue},
 };
 use futures_util::{Stream, StreamExt};
 use openraft::{
@@ -61,6 +62,9 @@ pub struct Changes {
     pub engines: bool,
     /// What happened, in order.
     pub events: Vec<Event>,
+    /// Namespace and name of each stack whose row changed: of every new one, so that who follows knows the names also
+    /// of those that are gone by the time it looks.
+    pub names: BTreeMap<StackId, (Text, Text)>,
 }
 
 /// What the replica and the Raft library share.
@@ -84,7 +88,7 @@ impl Shared {
     pub(super) fn open(root: PathBuf, checkpoints: Checkpoints) -> io::Result<Arc<Self>> {
         let store = StateStore::open(&root, &key::FAMILIES)?;
         let state = State::load(store)?;
-        let index = state.position.last.map_or(0, |last| last.index);
+        let index = state.position.index();
         Ok(Arc::new(Self {
             state: RwLock::new(state),
             applied: watch::Sender::new(index),
@@ -126,19 +130,20 @@ impl Shared {
             let mut state = self.state.write().map_err(|_| failed_before())?;
             let store = state.store.clone();
             let mut work = Work {
+                store: &store,
                 batch: store.batch(),
                 changes: Changes::default(),
             };
             let began = Instant::now();
             for item in group.by_ref() {
-                let answer = work.apply(&mut state, item.log_id, item.what);
+                let answer = work.apply(&mut state, item.log_id, item.what)?;
                 answers.push((item.responder, answer));
                 if began.elapsed() > LOCK_HELD {
                     break;
                 }
             }
             work.batch.write(&state.position)?;
-            work.changes.index = state.position.last.map_or(0, |last| last.index);
+            work.changes.index = state.position.index();
             work.changes
         };
         self.tell(changes);
@@ -163,7 +168,7 @@ impl Shared {
         let before = self.read(|state| state.store.clone());
         let store = StateStore::install(&self.root, checkpoint.path(), &key::FAMILIES, &before)?;
         let state = State::load(store)?;
-        let index = state.position.last.map_or(0, |last| last.index);
+        let index = state.position.index();
         *self.state.write().map_err(|_| failed_before())? = state;
         self.tell(Changes {
             index,
@@ -204,14 +209,15 @@ impl State {
 
 /// One group being applied.
 struct Work<'a> {
+    store: &'a StateStore,
     batch: RowBatch<'a>,
     changes: Changes,
 }
 
 impl Work<'_> {
-    fn apply(&mut self, state: &mut State, log_id: LogId, what: What) -> Answer {
+    fn apply(&mut self, state: &mut State, log_id: LogId, what: What) -> io::Result<Answer> {
         state.position.last = Some(log_id);
-        match what {
+        Ok(match what {
             What::Nothing => Answer(None),
             What::Membership(membership) => {
                 state.position.membership = membership;
@@ -222,13 +228,18 @@ impl Work<'_> {
                 let now = command.stamp.state_ms.max(state.position.state_ms);
                 command.stamp.state_ms = now;
                 state.position.state_ms = now;
-                let outcome = self.command(&mut state.machine, log_id.index, *command);
+                let outcome = self.command(&mut state.machine, log_id.index, *command)?;
                 Answer(Some(outcome))
             }
-        }
+        })
     }
 
-    fn command(&mut self, machine: &mut StateMachine, index: u64, command: Command) -> Outcome {
+    fn command(
+        &mut self,
+        machine: &mut StateMachine,
+        index: u64,
+        command: Command,
+    ) -> io::Result<Outcome> {
         let expired = match &command.kind {
             CommandKind::ExpireHistory {
                 stack,
@@ -247,10 +258,14 @@ impl Work<'_> {
             match &change.key {
                 RowKey::Instance(instance) => self.changes.instances.push(*instance),
                 RowKey::Engine(_) => self.changes.engines = true,
-                RowKey::Stack(stack) if change.value.is_none() => {
+                RowKey::Stack(stack) => match &change.value {
+                    Some(RowValue::Stack(row)) => {
+                        let names = || (row.namespace.clone(), row.name.clone());
+                        self.changes.names.entry(*stack).or_insert_with(names);
+                    }
                     // The stack is no more, and with it its history; what ends it is still told.
-                    self.forget_events(*stack, index);
-                }
+                    _ => self.stack_is_gone(*stack, index)?,
+                },
                 _ => {}
             }
         }
@@ -267,7 +282,25 @@ impl Work<'_> {
             );
         }
         self.changes.events.extend(applied.events);
-        applied.outcome
+        Ok(applied.outcome)
+    }
+
+    /// Whoever reads the history of its namespace later has to know that a part of it is missing.
+    fn stack_is_gone(&mut self, stack: StackId, index: u64) -> io::Result<()> {
+        self.forget_events(stack, index);
+        let namespace = match self.changes.names.get(&stack) {
+            Some((namespace, _)) => Some(namespace.clone()),
+            // As of the last batch: it is older than this one.
+            None => match rows::stored(self.store, &RowKey::Stack(stack))? {
+                Some(RowValue::Stack(row)) => Some(row.namespace),
+                _ => None,
+            },
+        };
+        if let Some(namespace) = namespace {
+            let key = key::removed_in(&namespace);
+            self.batch.put(key::EVENTS, &key, &index.to_be_bytes());
+        }
+        Ok(())
     }
 
     fn forget_events(&mut self, stack: StackId, before: u64) {

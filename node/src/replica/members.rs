@@ -117,6 +117,16 @@ impl Replica {
             .clone()
     }
 
+    /// Whether this member was in the membership by what it has applied: decided, then, whatever came after.
+    pub fn was_let_in(&self) -> bool {
+        let me = self.member_id();
+        let membership = |state: &super::machine::State| {
+            let membership = state.position.membership.membership();
+            membership.get_node(&me).is_some()
+        };
+        self.inner.shared.read(membership)
+    }
+
     /// Who leads, this member included; `None` if that is not known, or not yet sure.
     pub fn leader(&self) -> Option<LeaderHint> {
         let view = self.leadership().borrow().clone();
@@ -208,14 +218,26 @@ impl Replica {
         Some((last_log_index, applied_index))
     }
 
-    /// Adds a learner, or changes what the membership says of a member.
-    pub async fn enlist(&self, member_id: u64, node: MemberNode) -> Result<(), MembershipError> {
+    /// Adds a learner, or changes what the membership says of a member. One that `moves` was in it before: if it is not
+    /// any more, it was removed, and is not let in again under its old id.
+    pub async fn enlist(
+        &self,
+        member_id: u64,
+        node: MemberNode,
+        moves: bool,
+    ) -> Result<(), MembershipError> {
         let _one = self.inner.membership.lock().await;
         let metrics = self.metrics();
         if !metrics.state.is_leader() {
             return Err(self.not_leader());
         }
         match metrics.membership_config.membership().get_node(&member_id) {
+            None if moves => {
+                // A leader that was deposed may not have heard of it yet.
+                let sure = self.confirm_leadership().await;
+                sure.map_err(|error| MembershipError::Unavailable(error.to_string()))?;
+                Err(MembershipError::NoSuchMember(member_id))
+            }
             None => {
                 let nodes = BTreeMap::from([(member_id, node)]);
                 self.change(ChangeMembers::AddNodes(nodes), true).await
@@ -263,10 +285,10 @@ impl Replica {
         let _one = self.inner.membership.lock().await;
         let node = self.node_of(member_id)?;
         if !is_voter(&self.metrics(), member_id) {
-            return self.stay_learner(member_id, node).await;
+            return self.note_becoming(member_id, node, false).await;
         }
         self.spare(member_id).await?;
-        self.stay_learner(member_id, node).await?;
+        self.note_becoming(member_id, node, false).await?;
         self.change(
             ChangeMembers::RemoveVoters(BTreeSet::from([member_id])),
             true,
@@ -274,12 +296,18 @@ impl Replica {
         .await
     }
 
-    async fn stay_learner(&self, member_id: u64, node: MemberNode) -> Result<(), MembershipError> {
-        if !node.becomes_voter {
+    /// Has the membership say whether this member, once a learner, becomes a voter.
+    async fn note_becoming(
+        &self,
+        member_id: u64,
+        node: MemberNode,
+        becomes_voter: bool,
+    ) -> Result<(), MembershipError> {
+        if node.becomes_voter == becomes_voter {
             return Ok(());
         }
         let node = MemberNode {
-            becomes_voter: false,
+            becomes_voter,
             ..node
         };
         self.change(
@@ -292,10 +320,12 @@ impl Replica {
     /// Removes a member. If it is the leader, leadership moves first, and the error says where to.
     pub async fn remove(&self, member_id: u64) -> Result<(), MembershipError> {
         let _one = self.inner.membership.lock().await;
-        self.node_of(member_id)?;
+        let node = self.node_of(member_id)?;
         let ids = BTreeSet::from([member_id]);
         if is_voter(&self.metrics(), member_id) {
             self.spare(member_id).await?;
+            // So that whoever finds this half-way can tell it from a demotion.
+            self.note_becoming(member_id, node, true).await?;
             self.change(ChangeMembers::RemoveVoters(ids), false).await
         } else {
             self.change(ChangeMembers::RemoveNodes(ids), false).await
@@ -456,6 +486,23 @@ impl Replica {
     }
 }
 
+/// Whether a voter that is half-way out is to stay as a learner. One that is demoted was first said to become no voter any
+/// more; one that is removed, to become one, and as a learner it would be promoted again.
+fn who_leaves_stays(membership: &Membership) -> bool {
+    let joint = membership.get_joint_config();
+    let Some((stay, before)) = joint.split_last() else {
+        return true;
+    };
+    let becomes_voter = |id| {
+        let node = membership.get_node(id);
+        node.is_some_and(|node| node.becomes_voter)
+    };
+    !before
+        .iter()
+        .flatten()
+        .any(|id| !stay.contains(id) && becomes_voter(id))
+}
+
 fn is_voter(metrics: &Metrics, member_id: u64) -> bool {
     metrics
         .membership_config
@@ -482,7 +529,8 @@ pub(super) async fn run(replica: Replica) {
             let _one = replica.inner.membership.lock().await;
             // No change at all: only the way from two voter sets to one.
             let nothing = ChangeMembers::AddVoterIds(BTreeSet::new());
-            if let Err(error) = replica.change(nothing, true).await {
+            let retain = who_leaves_stays(membership);
+            if let Err(error) = replica.change(nothing, retain).await {
                 tracing::warn!(%error, "a change of the membership is still half-way");
             }
         }
@@ -502,5 +550,32 @@ pub(super) async fn run(replica: Replica) {
             }
         }
         tokio::time::sleep(PROMOTION_INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_that_is_half_way_is_told_from_a_demotion_and_from_a_promotion() {
+        let half_way = |before: &[u64], after: &[u64], becomes_voter| {
+            let nodes = (1..=3).map(|id| {
+                let node = MemberNode {
+                    address: String::new(),
+                    becomes_voter: becomes_voter || id != 3,
+                };
+                (id, node)
+            });
+            let voters = [before, after].map(|ids| ids.iter().copied().collect());
+            let nodes: BTreeMap<u64, MemberNode> = nodes.collect();
+            Membership::new(voters.to_vec(), nodes).unwrap()
+        };
+        let removal = half_way(&[1, 2, 3], &[1, 2], true);
+        assert!(!who_leaves_stays(&removal));
+        let demotion = half_way(&[1, 2, 3], &[1, 2], false);
+        assert!(who_leaves_stays(&demotion));
+        let promotion = half_way(&[1, 2], &[1, 2, 3], true);
+        assert!(who_leaves_stays(&promotion));
     }
 }

@@ -4,6 +4,7 @@
 //! changes and leadership, and changes the membership. Knows nothing of stacks, engines or clients.
 
 mod errors;
+mod fatal;
 mod leadership;
 mod machine;
 mod members;
@@ -29,12 +30,12 @@ pub use errors::{LeaderHint, MembershipError, ProposeError, ReadError};
 pub use leadership::{Leadership, LeadershipView};
 pub use machine::{Changes, Machine};
 pub use members::{ClusterView, MemberView, Role};
-pub use propose::{Committed, Pending};
+pub use propose::{COMMAND_BYTES, Committed, Pending};
 pub use rows::{RowReader, Rows};
 pub use start::{ReplicaConfig, StartError};
 pub use upkeep::LogLimits;
 
-use self::{machine::Shared, types::TypeConfig};
+use self::{fatal::Fatal, machine::Shared, types::TypeConfig};
 use crate::{
     network::{Addressee, Channels},
     storage::{checkpoint::Checkpoints, log::LogStore},
@@ -62,6 +63,8 @@ struct Inner {
     silence: Duration,
     /// It was asked to stop.
     stopping: AtomicBool,
+    /// Why it cannot go on.
+    fatal: Fatal,
     /// One moment by the clock that Raft's metrics tell, and by ours (never later).
     anchor: (InstantOf<TypeConfig>, Instant),
 }
@@ -72,10 +75,26 @@ impl Replica {
         self.inner.shared.read(|state| f(&state.machine))
     }
 
+    /// Reads memory, with the last entry applied to it, which others may not have been told of yet.
+    pub fn read_at<R>(&self, f: impl FnOnce(&StateMachine, u64) -> R) -> R {
+        self.inner
+            .shared
+            .read(|state| f(&state.machine, state.position.index()))
+    }
+
     /// Reads memory, then rows as they were at that same moment.
     pub fn read_then<A, R>(
         &self,
         memory: impl FnOnce(&StateMachine) -> A,
+        rows: impl FnOnce(A, &Rows<'_>) -> R,
+    ) -> R {
+        self.read_then_at(|machine, _| memory(machine), rows)
+    }
+
+    /// As [`Self::read_then`], with the last entry applied at that moment.
+    pub fn read_then_at<A, R>(
+        &self,
+        memory: impl FnOnce(&StateMachine, u64) -> A,
         rows: impl FnOnce(A, &Rows<'_>) -> R,
     ) -> R {
         let mut memory = Some(memory);
@@ -84,13 +103,13 @@ impl Replica {
             let at_once = self.inner.shared.read(|state| {
                 // Not so if a checkpoint was installed in between.
                 let same = Arc::ptr_eq(&state.store, reader.store());
-                same.then(|| {
-                    memory
-                        .take()
-                        .map(|memory| (memory(&state.machine), reader.pinned()))
+                same.then_some(()).and_then(|()| {
+                    let memory = memory.take()?;
+                    let found = memory(&state.machine, state.position.index());
+                    Some((found, reader.pinned()))
                 })
             });
-            if let Some(Some((found, pinned))) = at_once {
+            if let Some((found, pinned)) = at_once {
                 return rows(found, &pinned);
             }
         }
@@ -98,7 +117,8 @@ impl Replica {
 
     /// Typed reads of rows.
     pub fn rows(&self) -> RowReader {
-        RowReader::new(self.inner.shared.read(|state| state.store.clone()))
+        let store = self.inner.shared.read(|state| state.store.clone());
+        RowReader::new(store, self.inner.fatal.clone())
     }
 
     /// State time of the last command applied. Milliseconds.

@@ -19,7 +19,7 @@ use super::{
     LeaderHint, Leadership, ProposeError, Replica,
     types::{Proposal, TypeConfig},
 };
-use crate::codec;
+use crate::{codec, network::MESSAGE_BYTES};
 
 /// A leader that has just been elected, or whose followers are slow, hears from its quorum again within this; or
 /// else it has lost it.
@@ -28,6 +28,18 @@ const QUORUM_PATIENCE: Duration = Duration::from_secs(3);
 const INSIST_AGAIN: Duration = Duration::from_millis(100);
 /// Between two attempts within that time.
 const QUORUM_RETRY: Duration = Duration::from_millis(10);
+
+/// A proposal that waits for its outcome while no quorum has been heard of for this long is left to its fate, and its
+/// proposer told so: a quorum that is gone for longer is not back at once. One that is only slow is waited for.
+const UNHEARD_PATIENCE: Duration = Duration::from_secs(8);
+/// Between two looks at whether there is a quorum.
+const UNHEARD_LOOK: Duration = Duration::from_millis(250);
+
+/// Bytes of one encoded command, at most. An entry that does not fit into a message could never be replicated, nor
+/// could anything after it. A resource whose one scalar has the 16 MiB that a template may have, stored as its
+/// definition and as its text, fits; what goes along with it in a message has room beside it.
+pub const COMMAND_BYTES: usize = 40 << 20;
+const _: () = assert!(COMMAND_BYTES + (16 << 20) <= MESSAGE_BYTES);
 
 /// A decided and applied proposal.
 #[derive(Clone, Debug)]
@@ -69,10 +81,24 @@ impl Replica {
         Ok(self.commit(kind).await?.outcome)
     }
 
-    /// As [`Self::propose`], with the index of the entry.
+    /// As [`Self::propose`], with the index of the entry. A quorum that is gone ends the wait, but not the proposal.
     pub async fn commit(&self, kind: CommandKind) -> Result<Committed, ProposeError> {
         let leadership = self.leading().await?;
-        self.commit_as(&leadership, kind).await
+        tokio::select! {
+            biased;
+            committed = self.commit_as(&leadership, kind) => committed,
+            () = self.unheard() => Err(ProposeError::Undecided),
+        }
+    }
+
+    /// Waits until this member has, as a leader, not heard of a quorum for some time.
+    async fn unheard(&self) {
+        let mut heard = Instant::now();
+        while heard.elapsed() < UNHEARD_PATIENCE {
+            tokio::time::sleep(UNHEARD_LOOK).await;
+            let acknowledged = self.quorum_acknowledged();
+            heard = acknowledged.map_or(heard, |at| at.max(heard));
+        }
     }
 
     /// As [`Self::propose`], under this leadership or not at all.
@@ -149,6 +175,10 @@ impl Replica {
         let proposal = Proposal {
             command: codec::encode_command(command),
         };
+        let bytes = proposal.command.len();
+        if bytes > COMMAND_BYTES {
+            return Err(ProposeError::TooLarge { bytes });
+        }
         let (responder, result) = ProgressResponder::complete_only();
         let write = self
             .raft()

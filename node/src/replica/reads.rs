@@ -3,7 +3,7 @@
 //! The leader makes sure, with a round to a quorum, that it still leads, and says up to which entry; the
 //! member that reads waits until it has applied that.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anneal_proto::peer::v1::{ReadIndexRequest, peer_client::PeerClient};
 use openraft::{
@@ -14,6 +14,9 @@ use openraft::{
 
 use super::{LeadershipView, ReadError, Replica, propose::leader_hint};
 use crate::network::{Addressee, Purpose};
+
+/// Between two attempts to make sure of what was decided.
+const READ_RETRY: Duration = Duration::from_millis(50);
 
 impl Replica {
     /// Waits until this member has applied everything that was decided before the call; returns the index.
@@ -46,6 +49,27 @@ impl Replica {
         };
         self.wait_applied(index).await?;
         Ok(index)
+    }
+
+    /// As [`Self::linearize`], within this time. A quorum that does not answer at once, as after an election, is asked
+    /// again until then.
+    pub async fn linearize_within(&self, patience: Duration) -> Result<u64, ReadError> {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let error = match tokio::time::timeout_at(deadline, self.linearize()).await {
+                Ok(Ok(index)) => return Ok(index),
+                Ok(Err(error @ ReadError::Stopped(_))) => return Err(error),
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    let why = format!("no quorum has answered within {} ms", patience.as_millis());
+                    return Err(ReadError::Unavailable(why));
+                }
+            };
+            if tokio::time::Instant::now() + READ_RETRY >= deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(READ_RETRY).await;
+        }
     }
 
     /// Waits until this member has applied this entry.

@@ -1,7 +1,8 @@
 //! Typed reads of the rows on disk: single rows, and ranges of them.
 //!
 //! Reads of the newest rows may see more than what memory was read as; [`Rows`] that are pinned, and those
-//! given by [`super::Replica::read_then`], see one moment. Knows nothing of how rows come to be.
+//! given by [`super::Replica::read_then`], see one moment. Rows that can't be read are told as fatal here, whoever
+//! reads: what a member answers and does without them would be wrong. Knows nothing of how rows come to be.
 
 use std::{io, sync::Arc};
 
@@ -14,6 +15,7 @@ use anneal_statemachine::{
 use bytes::Bytes;
 use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
 
+use super::fatal::Fatal;
 use crate::{
     codec::{self, key},
     storage::{io_error, state::StateStore},
@@ -24,11 +26,12 @@ use crate::{
 #[derive(Clone)]
 pub struct RowReader {
     store: Arc<StateStore>,
+    fatal: Fatal,
 }
 
 impl RowReader {
-    pub(super) fn new(store: Arc<StateStore>) -> Self {
-        Self { store }
+    pub(super) fn new(store: Arc<StateStore>, fatal: Fatal) -> Self {
+        Self { store, fatal }
     }
 
     pub(super) fn store(&self) -> &Arc<StateStore> {
@@ -39,6 +42,7 @@ impl RowReader {
     pub fn newest(&self) -> Rows<'_> {
         Rows {
             store: &self.store,
+            fatal: &self.fatal,
             snapshot: None,
         }
     }
@@ -47,6 +51,7 @@ impl RowReader {
     pub fn pinned(&self) -> Rows<'_> {
         Rows {
             store: &self.store,
+            fatal: &self.fatal,
             snapshot: Some(self.store.db().snapshot()),
         }
     }
@@ -55,21 +60,22 @@ impl RowReader {
 /// Rows to read from.
 pub struct Rows<'a> {
     store: &'a StateStore,
+    fatal: &'a Fatal,
     snapshot: Option<SnapshotWithThreadMode<'a, DB>>,
 }
 
 impl Rows<'_> {
     /// Any row.
+    ///
+    /// # Errors
+    /// If it can't be read, as with every other read here; the member has been told and ends over it.
     pub fn get(&self, row: &RowKey) -> io::Result<Option<RowValue>> {
-        let (family, key) = (self.store.family(key::family(row)), key::encode(row));
-        let bytes = match &self.snapshot {
-            Some(snapshot) => snapshot.get_cf(family, key),
-            None => self.store.db().get_cf(family, key),
-        };
-        let Some(bytes) = bytes.map_err(io_error)? else {
-            return Ok(None);
-        };
-        Ok(Some(codec::decode_row(row, bytes.into())?))
+        self.told(self.get_unchecked(row))
+    }
+
+    fn get_unchecked(&self, row: &RowKey) -> io::Result<Option<RowValue>> {
+        let bytes = self.bytes(key::family(row), &key::encode(row))?;
+        decoded(row, bytes)
     }
 
     /// A definition, with its body.
@@ -183,6 +189,15 @@ impl Rows<'_> {
         after: (u64, u32),
         limit: usize,
     ) -> io::Result<Vec<Event>> {
+        self.told(self.events_unchecked(stack, after, limit))
+    }
+
+    fn events_unchecked(
+        &self,
+        stack: Option<StackId>,
+        after: (u64, u32),
+        limit: usize,
+    ) -> io::Result<Vec<Event>> {
         let from = key::event(stack, after.0, after.1);
         let end = key::event(stack, u64::MAX, u32::MAX);
         let mut options = ReadOptions::default();
@@ -203,6 +218,10 @@ impl Rows<'_> {
 
     /// The log index and the size in bytes of every event of a stack, in order.
     pub fn event_sizes(&self, stack: StackId) -> io::Result<Vec<(u64, u64)>> {
+        self.told(self.event_sizes_unchecked(stack))
+    }
+
+    fn event_sizes_unchecked(&self, stack: StackId) -> io::Result<Vec<(u64, u64)>> {
         let from = key::event(Some(stack), 0, 0);
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(key::event(Some(stack), u64::MAX, u32::MAX));
@@ -215,8 +234,42 @@ impl Rows<'_> {
         Ok(sizes)
     }
 
+    /// The log index at which a namespace last lost a stack, and with it that stack's events; 0: none that is known.
+    pub fn removed_in(&self, namespace: &str) -> io::Result<u64> {
+        self.told(self.removed_in_unchecked(namespace))
+    }
+
+    fn removed_in_unchecked(&self, namespace: &str) -> io::Result<u64> {
+        let bytes = self.bytes(key::EVENTS, &key::removed_in(namespace))?;
+        let Some(bytes) = bytes else { return Ok(0) };
+        let index = bytes.try_into().map_err(|_| {
+            let why = format!("what namespace {namespace} has lost is no log index");
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?;
+        Ok(u64::from_be_bytes(index))
+    }
+
+    fn bytes(&self, family: &str, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let family = self.store.family(family);
+        let bytes = match &self.snapshot {
+            Some(snapshot) => snapshot.get_cf(family, key),
+            None => self.store.db().get_cf(family, key),
+        };
+        bytes.map_err(io_error)
+    }
+
     /// Rows of a family whose keys begin with `prefix`, from `start` on if given, until `take` says no.
     fn scan(
+        &self,
+        family: &str,
+        prefix: &[u8],
+        start: Option<&RowKey>,
+        take: impl FnMut(RowKey, RowValue) -> bool,
+    ) -> io::Result<()> {
+        self.told(self.scan_unchecked(family, prefix, start, take))
+    }
+
+    fn scan_unchecked(
         &self,
         family: &str,
         prefix: &[u8],
@@ -238,6 +291,15 @@ impl Rows<'_> {
             }
         }
         Ok(())
+    }
+
+    fn told<T>(&self, read: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &read {
+            let path = self.store.db().path().display();
+            self.fatal
+                .tell(format_args!("the rows in {path} cannot be read: {error}"));
+        }
+        read
     }
 
     fn iterate(
@@ -265,6 +327,19 @@ impl Rows<'_> {
     }
 }
 
+/// A row as the last batch left it.
+pub(super) fn stored(store: &StateStore, row: &RowKey) -> io::Result<Option<RowValue>> {
+    let bytes = store
+        .db()
+        .get_cf(store.family(key::family(row)), key::encode(row));
+    decoded(row, bytes.map_err(io_error)?)
+}
+
+fn decoded(row: &RowKey, bytes: Option<Vec<u8>>) -> io::Result<Option<RowValue>> {
+    let decode = |bytes: Vec<u8>| codec::decode_row(row, bytes.into());
+    Ok(bytes.map(decode).transpose()?)
+}
+
 /// Every row that memory is made from.
 pub(super) fn all_of_memory(
     store: &StateStore,
@@ -286,4 +361,34 @@ pub(super) fn all_of_memory(
                     Ok((row, value))
                 })
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_is_told_to_the_member_whoever_reads_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = StateStore::open(directory.path(), &key::FAMILIES).unwrap();
+        let fatal = Fatal::new();
+        let reader = RowReader::new(store.clone(), fatal.clone());
+        let row = RowKey::Definition(Digest::default());
+        assert_eq!(reader.newest().get(&row).unwrap(), None);
+        let told = tokio::time::timeout(Duration::ZERO, fatal.told()).await;
+        assert!(told.is_err(), "nothing is wrong: {told:?}");
+
+        let garbage = b"\xff\xff\xff";
+        let family = store.family(key::family(&row));
+        store
+            .db()
+            .put_cf(family, key::encode(&row), garbage)
+            .unwrap();
+        assert!(reader.pinned().definition(Digest::default()).is_err());
+        let why = fatal.told().await;
+        assert!(why.starts_with("the rows in "), "{why}");
+        assert!(why.contains(directory.path().to_str().unwrap()), "{why}");
+    }
 }

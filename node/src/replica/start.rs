@@ -13,7 +13,9 @@ use openraft::{SnapshotPolicy, async_runtime::WatchReceiver, type_config::TypeCo
 use tokio::sync::watch;
 
 use super::{
-    Inner, LeadershipView, LogLimits, Machine, RaftHandle, Replica, leadership,
+    Inner, LeadershipView, LogLimits, Machine, RaftHandle, Replica,
+    fatal::Fatal,
+    leadership,
     machine::Shared,
     members,
     types::{LogId, MemberNode, TypeConfig},
@@ -132,12 +134,16 @@ impl Replica {
                 membership: tokio::sync::Mutex::new(()),
                 silence: config.election_max,
                 stopping: AtomicBool::new(false),
+                fatal: Fatal::new(),
                 anchor: (anchor.1, anchor.0),
             }),
         };
-        tokio::spawn(leadership::follow(raft, shared, view));
-        replica.until_stopped(upkeep::run(replica.clone(), config.limits.clone()));
-        replica.until_stopped(members::run(replica.clone()));
+        let follow = tokio::spawn(leadership::follow(raft, shared, view));
+        replica.oversee("what follows leadership", follow);
+        let upkeep = upkeep::run(replica.clone(), config.limits.clone());
+        replica.until_stopped("the upkeep of the log", upkeep);
+        let members = members::run(replica.clone());
+        replica.until_stopped("the care for the membership", members);
         replica.lead_if_alone().await?;
         Ok(replica)
     }
@@ -152,14 +158,15 @@ impl Replica {
         elected.map_err(|fatal| StartError::Raft(fatal.to_string()))
     }
 
-    fn until_stopped(&self, chore: impl Future<Output = ()> + Send + 'static) {
+    fn until_stopped(&self, what: &'static str, chore: impl Future<Output = ()> + Send + 'static) {
         let replica = self.clone();
-        tokio::spawn(async move {
+        let chore = tokio::spawn(async move {
             tokio::select! {
                 () = chore => {}
                 _ = replica.stopped() => {}
             }
         });
+        self.oversee(what, chore);
     }
 
     /// Makes this member the first of its cluster, unless it is that already.
@@ -218,14 +225,15 @@ fn check(log: &LogStore, shared: &Shared) -> Result<(), StartError> {
         .checkpoints()
         .current()
         .and_then(|it| it.position().last);
-    let applied = shared.read(|state| state.position.last).max(checkpoint);
-    let committed = log.committed()?;
-    if committed > log.last().max(applied) {
-        let (last, committed) = (index(log.last()), index(committed));
+    let applied = shared.read(|state| state.position.index());
+    // By index: an undecided end of the log may be of a later term than what was decided.
+    let applied = applied.max(index(checkpoint));
+    let (last, committed) = (index(log.last()), index(log.committed()?));
+    if committed > last.max(applied) {
         return Err(StartError::LogLost { last, committed });
     }
-    if log.purged() > applied {
-        let (applied, purged) = (index(applied), index(log.purged()));
+    let purged = index(log.purged());
+    if purged > applied {
         return Err(StartError::RowsLost { applied, purged });
     }
     Ok(())

@@ -3,12 +3,16 @@
 //! Entries differ a thousandfold in size, so that a count alone bounds nothing. The log is purged only up
 //! to what a durable checkpoint contains.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Replica;
 
 /// Between two looks at the size of the log.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A checkpoint that was asked for and did not come is asked for again after this. Asking while one is being made does
+/// nothing.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// How much log may be there.
 #[derive(Clone, Debug)]
@@ -38,7 +42,7 @@ impl Default for LogLimits {
 
 /// Watches the size of the log until Raft stops.
 pub(super) async fn run(replica: Replica, limits: LogLimits) {
-    let mut asked = 0;
+    let mut asked = None;
     loop {
         tokio::time::sleep(INTERVAL).await;
         let checkpoint = replica.checkpoints().current();
@@ -49,8 +53,9 @@ pub(super) async fn run(replica: Replica, limits: LogLimits) {
         let log = replica.log();
         let large = log.bytes_after(checkpoint) > limits.checkpoint_bytes
             || applied.saturating_sub(checkpoint) > limits.checkpoint_entries;
-        if large && applied > checkpoint && asked <= checkpoint {
-            asked = applied;
+        let now = Instant::now();
+        if large && applied > checkpoint && is_due(asked, checkpoint, now) {
+            asked = Some((checkpoint, now));
             if replica.raft().trigger().snapshot().await.is_err() {
                 return;
             }
@@ -63,5 +68,27 @@ pub(super) async fn run(replica: Replica, limits: LogLimits) {
         if upto > purged && replica.raft().trigger().purge_log(upto).await.is_err() {
             return;
         }
+    }
+}
+
+/// Whether to ask for a checkpoint, after it was last asked for with another being the newest: another has come since,
+/// though not necessarily the one that was asked for, if Raft was making one of its own just then; or none has, for long.
+fn is_due(asked: Option<(u64, Instant)>, checkpoint: u64, now: Instant) -> bool {
+    asked.is_none_or(|(before, at)| before != checkpoint || now.duration_since(at) >= ASK_AGAIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_raft_made_of_its_own_does_not_stop_those_that_are_asked_for() {
+        let now = Instant::now();
+        assert!(is_due(None, 0, now));
+        let asked = Some((100, now));
+        assert!(!is_due(asked, 100, now), "it is being made");
+        // Entry 250 was applied when it was asked for; Raft's own, begun before, ends at 200.
+        assert!(is_due(asked, 200, now));
+        assert!(is_due(asked, 100, now + ASK_AGAIN));
     }
 }

@@ -1,9 +1,13 @@
 //! The `Events` service, and events as the wire has them.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use anneal_proto::v1::{self, events_server::Events};
-use anneal_statemachine::{event::Event, id::StackId};
+use anneal_statemachine::{
+    StateMachine,
+    event::Event,
+    id::{StackId, Text},
+};
 use tonic::{Code, Request, Response, Status};
 
 use super::{
@@ -12,40 +16,54 @@ use super::{
     status::{status, storage},
     token, watch,
 };
-use crate::replica::Replica;
 
 /// Events looked at for one page of a resource's own, so that a page ends in bounded time.
 const LOOKED_AT: usize = 20_000;
 
 /// The names of stacks, also of those that have gone since.
 #[derive(Default)]
-pub(crate) struct Names(HashMap<StackId, (String, String)>);
+pub(crate) struct Names(HashMap<StackId, (Text, Text)>);
 
 impl Names {
-    /// Namespace and name of a stack, if it was ever seen.
-    pub(crate) fn of(&mut self, replica: &Replica, id: StackId) -> Option<&(String, String)> {
-        match self.0.entry(id) {
-            Entry::Occupied(known) => Some(known.into_mut()),
-            Entry::Vacant(unknown) => {
-                let names = replica.read(|state| {
-                    let row = state.stack(id)?.row;
-                    Some((row.namespace.to_string(), row.name.to_string()))
-                });
-                names.map(|names| &*unknown.insert(names))
-            }
-        }
+    /// Those of these stacks, as they are now.
+    pub(crate) fn now(state: &StateMachine, ids: impl IntoIterator<Item = StackId>) -> Self {
+        let names = |id| {
+            let row = state.stack(id)?.row;
+            Some((id, (row.namespace.clone(), row.name.clone())))
+        };
+        Self(ids.into_iter().filter_map(names).collect())
+    }
+
+    /// Namespace and name of a stack, if they are known.
+    pub(crate) fn get(&self, id: StackId) -> Option<&(Text, Text)> {
+        self.0.get(&id)
+    }
+
+    /// Takes in what is known of a stack.
+    pub(crate) fn learn(&mut self, id: StackId, names: &(Text, Text)) {
+        self.0.entry(id).or_insert_with(|| names.clone());
+    }
+
+    /// Takes in what is known of others.
+    pub(crate) fn learn_all(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// A stack is gone, and that was told.
+    pub(crate) fn forget(&mut self, id: StackId) {
+        self.0.remove(&id);
     }
 }
 
 /// An event as the wire has it.
-pub(crate) fn shown(event: &Event, (namespace, stack): &(String, String)) -> v1::Event {
+pub(crate) fn shown(event: &Event, (namespace, stack): &(Text, Text)) -> v1::Event {
     let resource = event.resource.as_ref();
     v1::Event {
         index: event.index,
         sequence: event.ordinal,
         time_ms: event.wall_ms,
-        namespace: namespace.clone(),
-        stack: stack.clone(),
+        namespace: namespace.to_string(),
+        stack: stack.to_string(),
         resource: resource
             .map(|(_, name)| name.to_string())
             .unwrap_or_default(),
@@ -67,8 +85,8 @@ impl Events for Api {
         let stack = self.find(message.stack.as_ref()).await?;
         let limit = token::page_items(message.page_size);
         let mut after = place(&message.page_token)?;
-        let mut names = Names::default();
-        let Some(names) = names.of(&self.replica, stack) else {
+        let names = self.replica.read(|state| Names::now(state, [stack]));
+        let Some(names) = names.get(stack) else {
             return Ok(Response::new(v1::ListEventsReply::default()));
         };
         let mut events = Vec::new();

@@ -1,4 +1,5 @@
-//! Calls that only the leader may answer: here, or one hop on. A call that was forwarded once is never forwarded again.
+//! Calls that only the leader may answer: here, or one hop on. A call that was forwarded once is never forwarded again,
+//! and names the member that it is meant for: whoever listens at that address by now may be another.
 
 use std::{future::Future, time::Duration};
 
@@ -11,7 +12,7 @@ use tonic::{
 
 use super::{reads::outage, status::unavailable};
 use crate::{
-    network::Purpose,
+    network::{Addressee, Purpose},
     replica::{LeaderHint, LeadershipView, Replica},
     submit::Unavailable,
 };
@@ -34,6 +35,7 @@ pub(crate) enum Place {
 /// Another member that leads.
 pub(crate) struct There {
     leader: LeaderHint,
+    addressee: Addressee,
     channel: Channel,
 }
 
@@ -42,25 +44,36 @@ pub(crate) struct There {
 /// # Errors
 /// Unavailable: no leader, or this one was thought to be it and is not.
 pub(crate) async fn place(replica: &Replica, metadata: &MetadataMap) -> Result<Place, Status> {
+    let was_forwarded = metadata.contains_key(FORWARDED);
+    if was_forwarded {
+        replica.addressee().check(metadata).map_err(strayed)?;
+    }
     match leadership(replica).await? {
+        // Once it was elected it is the one to ask, though not yet ready: what it answers from, it makes sure of first.
         LeadershipView::Leading(_) | LeadershipView::Elected => Ok(Place::Here),
         LeadershipView::None => Err(outage(replica, "no leader is known").await),
-        LeadershipView::Follower(leader) if metadata.contains_key(FORWARDED) => {
-            Err(unavailable(Unavailable {
-                reason: "not_leader",
-                message: format!(
-                    "member {} at {} leads by now",
-                    leader.member_id, leader.address
-                ),
-                leader: leader.member_id,
-                leader_address: leader.address,
-                outcome_unknown: false,
-            }))
-        }
+        LeadershipView::Follower(leader) if was_forwarded => Err(unavailable(Unavailable {
+            reason: "not_leader",
+            message: format!(
+                "member {} at {} leads by now",
+                leader.member_id, leader.address
+            ),
+            leader: leader.member_id,
+            leader_address: leader.address,
+            outcome_unknown: false,
+        })),
         LeadershipView::Follower(leader) => {
             let channel = replica.channels().get(&leader.address, Purpose::Calls);
+            let addressee = Addressee {
+                cluster_id: replica.addressee().cluster_id.clone(),
+                member_id: leader.member_id,
+            };
             match channel {
-                Ok(channel) => Ok(Place::There(There { leader, channel })),
+                Ok(channel) => Ok(Place::There(There {
+                    leader,
+                    addressee,
+                    channel,
+                })),
                 Err(error) => Err(unreachable(&leader, &error.to_string(), false)),
             }
         }
@@ -116,7 +129,7 @@ impl There {
     where
         Answer: Future<Output = Result<Response<T>, Status>>,
     {
-        let mut request = Request::new(message);
+        let mut request = self.addressee.address(message);
         let mark = MetadataValue::from_static("1");
         request.metadata_mut().insert(FORWARDED, mark);
         let answer = ask(self.channel, request).await;
@@ -125,6 +138,15 @@ impl There {
             true => unreachable(&self.leader, status.message(), was_sent(&status)),
         })
     }
+}
+
+/// A call for another member. Nothing was done, and who sent it will have found out who leads when it tries again.
+fn strayed(status: Status) -> Status {
+    unavailable(Unavailable {
+        reason: "wrong_member",
+        message: status.message().to_owned(),
+        ..Unavailable::default()
+    })
 }
 
 /// The connection was there, so the call may have arrived.

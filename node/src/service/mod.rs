@@ -11,6 +11,7 @@ mod graph;
 mod mask;
 mod outputs;
 mod reads;
+mod receipt;
 mod resource;
 mod resources;
 mod stack;
@@ -45,6 +46,8 @@ pub(crate) struct Api {
     pub(crate) submitter: Submitter,
     /// Observation, while this member leads.
     pub(crate) observer: tokio_watch::Receiver<Option<Observer>>,
+    /// For submissions in receipt.
+    pub(crate) room: receipt::Room,
     /// The end of this member: streams without an end end then.
     pub(crate) stop: CancellationToken,
 }
@@ -61,6 +64,7 @@ pub fn mount(
         registry: Arc::new(context.providers.clone()),
         submitter,
         observer,
+        room: receipt::Room::new(),
         stop: context.stop.clone(),
     };
     routes

@@ -16,8 +16,8 @@ use crate::{
     replica::{Replica, Rows},
 };
 
-/// Names of dependencies or dependents that one resource is shown with; a hub may have 10^5.
-const NEIGHBOURS: usize = 10_000;
+/// Dependencies or dependents of one resource that are named under one lock; a hub may have 10^5, and all are shown.
+const NAMED_AT_ONCE: usize = 1000;
 
 /// A resource without what stands in rows.
 pub(crate) struct Seen {
@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     stack: StackId,
     /// Whether the stack has hidden parameters, once that was asked.
     hiding: Option<bool>,
+    requires: Neighbours,
+    required_by: Neighbours,
     current: Option<InstanceId>,
     type_name: Option<Text>,
     troubled: bool,
@@ -50,14 +52,6 @@ pub(crate) fn see(state: &StateMachine, id: ResourceId, detail: Detail) -> Optio
     let flight = current.and_then(|current| current.row.assignment.as_deref());
     let flight = flight.filter(|assignment| !assignment.lost);
     let settled = phase == Phase::Settled;
-    let names = |ids: &mut dyn Iterator<Item = ResourceId>| -> Vec<String> {
-        let mut names: Vec<String> = ids
-            .take(NEIGHBOURS)
-            .filter_map(|id| Some(state.resource(id)?.name.to_string()))
-            .collect();
-        names.sort();
-        names
-    };
     let deposed: Vec<InstanceView<'_>> = state.deposed(id).collect();
     let resource = v1::Resource {
         name: view.name.to_string(),
@@ -70,14 +64,8 @@ pub(crate) fn see(state: &StateMachine, id: ResourceId, detail: Detail) -> Optio
             (_, true) | (None, _) => drift_told(current).unwrap_or_default(),
             (Some(wait), false) => wait.to_string(),
         },
-        requires: match detail.brief {
-            true => Vec::new(),
-            false => names(&mut state.requires(id).iter().copied()),
-        },
-        required_by: match detail.brief {
-            true => Vec::new(),
-            false => names(&mut state.required_by(id)),
-        },
+        requires: Vec::new(),
+        required_by: Vec::new(),
         attributes: Vec::new(),
         deposed: deposed.iter().map(|it| deposed_shown(state, it)).collect(),
         instance: current.map_or(0, |current| current.id.0),
@@ -93,16 +81,61 @@ pub(crate) fn see(state: &StateMachine, id: ResourceId, detail: Detail) -> Optio
             _ => 0,
         },
     };
+    let (requires, required_by) = match detail.brief {
+        true => Default::default(),
+        false => (
+            Neighbours::of(state, state.requires(id).iter().copied()),
+            Neighbours::of(state, state.required_by(id)),
+        ),
+    };
     Some(Seen {
         resource,
         id,
         stack: view.stack,
         hiding: None,
+        requires,
+        required_by,
         current: view.current.as_ref().map(|current| current.id),
         type_name: view.type_name.cloned(),
         troubled: view.attempts > 0 || phase == Phase::Failed || phase == Phase::Unwanted,
         deposed: deposed.iter().map(|it| it.id).collect(),
     })
+}
+
+/// The dependencies or dependents of a resource. All are known at once; their names, copied, take longer.
+#[derive(Default)]
+struct Neighbours {
+    names: Vec<String>,
+    unnamed: Vec<ResourceId>,
+}
+
+impl Neighbours {
+    fn of(state: &StateMachine, mut ids: impl Iterator<Item = ResourceId>) -> Self {
+        let first = ids.by_ref().take(NAMED_AT_ONCE);
+        let names = first.filter_map(|id| name(state, id)).collect();
+        let unnamed = ids.collect();
+        Self { names, unnamed }
+    }
+
+    /// All names, in order. One that has gone in between is left out.
+    fn whole(mut self, replica: &Replica) -> Vec<String> {
+        for some in self.unnamed.chunks(NAMED_AT_ONCE) {
+            let named = |state: &StateMachine| -> Vec<String> {
+                some.iter().filter_map(|id| name(state, *id)).collect()
+            };
+            self.names.extend(replica.read(named));
+        }
+        self.names.sort();
+        self.names
+    }
+
+    fn count(&self) -> usize {
+        self.names.len() + self.unnamed.len()
+    }
+}
+
+fn name(state: &StateMachine, id: ResourceId) -> Option<String> {
+    Some(state.resource(id)?.name.to_string())
 }
 
 fn physical_id(row: &InstanceRow) -> String {
@@ -152,7 +185,13 @@ fn deposed_shown(state: &StateMachine, deposed: &InstanceView<'_>) -> v1::Depose
 }
 
 impl Seen {
-    /// Adds what stands in rows: the provider's words about failures, and attributes. State time becomes wall time.
+    /// How many others it is shown with.
+    pub(crate) fn neighbours(&self) -> usize {
+        self.requires.count() + self.required_by.count()
+    }
+
+    /// Adds the names of its neighbours, and what stands in rows: the provider's words about failures, and attributes.
+    /// State time becomes wall time.
     ///
     /// # Errors
     /// If rows can't be read.
@@ -166,6 +205,8 @@ impl Seen {
         if self.troubled {
             self.add_words(rows)?;
         }
+        self.resource.requires = std::mem::take(&mut self.requires).whole(replica);
+        self.resource.required_by = std::mem::take(&mut self.required_by).whole(replica);
         if self.resource.retry_at_ms > 0 {
             self.resource.retry_at_ms = wall_ms(replica.state_ms(), self.resource.retry_at_ms);
         }

@@ -5,7 +5,7 @@ use anneal_proto::v1::{
 };
 use anneal_statemachine::{
     command::CommandKind,
-    id::{InstanceId, ResourceId, Text},
+    id::{InstanceId, Text},
 };
 use prost::Message as _;
 use tonic::{Request, Response, Status};
@@ -22,8 +22,10 @@ use super::{
 };
 use crate::submit::Refused;
 
-/// Resources read under one lock: each may have thousands of neighbours.
+/// Resources read under one lock,
 const AT_ONCE: usize = 50;
+/// and neighbours of them: whoever reaches this is the last.
+const NEIGHBOURS_AT_ONCE: usize = 10_000;
 
 #[tonic::async_trait]
 impl Resources for Api {
@@ -44,15 +46,21 @@ impl Resources for Api {
         let mut bytes = 0;
         loop {
             let (page, last) = self.replica.read(|state| {
-                let ids = state.resources_after(stack, after.as_ref()).take(AT_ONCE);
-                let ids: Vec<ResourceId> = ids.collect();
-                let last = ids.last().and_then(|id| state.resource(*id));
-                let last = last.map(|resource| resource.name.clone());
-                let seen: Vec<Seen> = ids
-                    .iter()
-                    .filter_map(|id| see(state, *id, detail))
-                    .collect();
-                (seen, last)
+                let mut page: Vec<Seen> = Vec::new();
+                let (mut last, mut neighbours) = (None, 0);
+                for id in state.resources_after(stack, after.as_ref()).take(AT_ONCE) {
+                    let resource = state.resource(id);
+                    last = resource.map(|resource| resource.name.clone()).or(last);
+                    let Some(seen) = see(state, id, detail) else {
+                        continue;
+                    };
+                    neighbours += seen.neighbours();
+                    page.push(seen);
+                    if neighbours >= NEIGHBOURS_AT_ONCE {
+                        break;
+                    }
+                }
+                (page, last)
             });
             let Some(last) = last else {
                 return Ok(Response::new(v1::ListResourcesReply {
@@ -139,7 +147,11 @@ impl Resources for Api {
         )?;
         let physical_id = match message.verdict.clone() {
             Some(Verdict::Absent(true)) => None,
-            Some(Verdict::Present(id)) => Some(self.physical_id(&asked.namespace, &message, id)?),
+            Some(Verdict::Present(id)) => {
+                // What is known here must be what was decided.
+                self.submitter.make_sure().await.map_err(refused)?;
+                Some(self.physical_id(&asked.namespace, &message, id)?)
+            }
             Some(Verdict::Absent(false)) | None => {
                 let text = "a verdict is either absent, or present under a physical id";
                 return Err(refused(Refused::Argument(text.to_owned())));

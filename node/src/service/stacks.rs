@@ -17,7 +17,7 @@ use super::{
     reads::{begin, outage},
     stack::{Seen, dress, see},
     status::{refused, status},
-    submissions::{changed, receive},
+    submissions::changed,
     token,
 };
 use crate::{
@@ -171,7 +171,7 @@ impl Stacks for Api {
         &self,
         request: Request<Streaming<v1::SubmitChunk>>,
     ) -> Result<Response<Self::PreviewStream>, Status> {
-        let received = receive(request.into_inner()).await?;
+        let (received, _share) = self.receive(request.into_inner()).await?;
         begin(&self.replica, false).await?;
         let preview = crate::preview::preview(&self.submitter, Arc::new(received)).await;
         let items = preview.map_err(refused)?;
@@ -183,7 +183,7 @@ impl Stacks for Api {
         &self,
         request: Request<Streaming<v1::SubmitChunk>>,
     ) -> Result<Response<v1::ValidateReply>, Status> {
-        let received = receive(request.into_inner()).await?;
+        let (received, _share) = self.receive(request.into_inner()).await?;
         let problems = match self.submitter.validate(received).await {
             Ok(warnings) => warnings,
             Err(Refused::Invalid(invalid)) => invalid.problems,

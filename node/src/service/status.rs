@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::{
     replica::{MembershipError, ReadError},
-    submit::{Refused, Unavailable},
+    submit::{Refused, Unavailable, unsure},
 };
 
 /// Details travel in a header; this many bytes of problems fit into what clients take.
@@ -119,21 +119,7 @@ pub(crate) fn unavailable(known: Unavailable) -> Status {
 
 /// A read that can't be served now.
 pub(crate) fn unreadable(error: ReadError) -> Status {
-    let message = error.to_string();
-    let (reason, hint) = match error {
-        ReadError::NotLeader(hint) => ("not_leader", hint),
-        ReadError::Unavailable(_) => ("no_quorum", None),
-        ReadError::Stopped(_) => ("stopped", None),
-    };
-    let (leader, leader_address) =
-        hint.map_or_else(Default::default, |hint| (hint.member_id, hint.address));
-    unavailable(Unavailable {
-        reason,
-        message,
-        leader,
-        leader_address,
-        outcome_unknown: false,
-    })
+    refused(unsure(error))
 }
 
 /// A change of the membership that was not made.
@@ -151,7 +137,7 @@ pub(crate) fn membership(error: MembershipError) -> Status {
     status(code, reason, &message)
 }
 
-/// Rows can't be read: the disk, or a bug.
+/// Rows can't be read: the disk, or a bug. The member has been told by whoever read them, and is about to end.
 pub(crate) fn storage(error: impl std::fmt::Display) -> Status {
     refused(Refused::storage(error))
 }

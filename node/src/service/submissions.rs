@@ -1,16 +1,24 @@
 //! Submissions: taken in here or passed on to the leader as they come.
 
+use std::time::Duration;
+
 use anneal_proto::v1::{self, stacks_client::StacksClient};
 use anneal_statemachine::id::Revision;
+use prost::Message as _;
+use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Api,
     forward::{Place, place},
+    receipt::Share,
     status::refused,
 };
-use crate::submit::{Answer, Received, Receiver};
+use crate::submit::{Answer, Received, Receiver, Refused};
+
+/// A client that sends nothing for this long holds the room of others.
+const CHUNK_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Api {
     /// Takes a submission in, or passes it on.
@@ -27,19 +35,36 @@ impl Api {
                 })
                 .await;
         }
-        let received = receive(request.into_inner()).await?;
+        let (received, _share) = self.receive(request.into_inner()).await?;
         let answer = self.submitter.submit(received).await.map_err(refused)?;
         Ok(Response::new(submitted(answer)))
     }
+
+    /// The whole submission, and its share of the room, to be kept for as long as it is worked on.
+    pub(crate) async fn receive(
+        &self,
+        mut chunks: Streaming<v1::SubmitChunk>,
+    ) -> Result<(Received, Share), Status> {
+        let mut receiver = Receiver::default();
+        let mut share = self.room.share();
+        loop {
+            let chunk = timeout(CHUNK_PATIENCE, chunks.message()).await;
+            let Some(chunk) = chunk.map_err(|_| refused(stalled()))?? else {
+                break;
+            };
+            share.take(chunk.encoded_len()).await.map_err(refused)?;
+            receiver.take(chunk).map_err(refused)?;
+        }
+        let received = receiver.end().map_err(refused)?;
+        Ok((received, share))
+    }
 }
 
-/// The whole submission.
-pub(crate) async fn receive(mut chunks: Streaming<v1::SubmitChunk>) -> Result<Received, Status> {
-    let mut receiver = Receiver::default();
-    while let Some(chunk) = chunks.message().await? {
-        receiver.take(chunk).map_err(refused)?;
-    }
-    receiver.end().map_err(refused)
+fn stalled() -> Refused {
+    let seconds = CHUNK_PATIENCE.as_secs();
+    Refused::Argument(format!(
+        "a submission of which nothing came for {seconds} s"
+    ))
 }
 
 fn submitted(answer: Answer) -> v1::SubmitReply {

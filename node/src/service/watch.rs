@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use anneal_proto::v1::{self, watch_reply::Reply};
 use anneal_statemachine::{
+    StateMachine,
     event::{Event, EventKind},
-    id::StackId,
+    id::{StackId, Text},
 };
 use tokio::{
     sync::{broadcast, mpsc},
@@ -23,7 +24,10 @@ use super::{
     stacks::no_stack,
     status::{refused, status, storage},
 };
-use crate::{replica::Changes, submit::namespace};
+use crate::{
+    replica::{Changes, Rows},
+    submit::namespace,
+};
 
 /// A silent watch says how far it is this often, so that a client knows a quiet stack from a frozen member.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
@@ -46,6 +50,28 @@ type Place = (u64, u32);
 enum Scope {
     Stack(StackId),
     Namespace(String),
+}
+
+impl Scope {
+    fn ids(&self, state: &StateMachine) -> Vec<StackId> {
+        match self {
+            Self::Stack(id) => vec![*id],
+            Self::Namespace(namespace) => state.stacks_after(namespace, "").collect(),
+        }
+    }
+
+    fn names(&self, state: &StateMachine) -> Names {
+        Names::now(state, self.ids(state))
+    }
+}
+
+/// Stored events after a cursor, as of one moment.
+struct Page {
+    events: Vec<Event>,
+    /// Of every stack in scope, at that moment.
+    names: Names,
+    /// These are all events up to this entry, which was the last one applied then.
+    whole: Option<u64>,
 }
 
 /// Why a watch is over.
@@ -83,7 +109,7 @@ pub(crate) async fn start(
     };
     // Before anything is read, so that nothing is missed in between.
     let changes = api.replica.changes();
-    let now = *api.replica.applied().borrow();
+    let (names, now) = api.replica.read_at(|state, now| (scope.names(state), now));
     let cursor = match request.from_now {
         true => (now, END_OF_ENTRY),
         false => (request.after_index, request.after_sequence),
@@ -93,7 +119,7 @@ pub(crate) async fn start(
         api: api.clone(),
         scope,
         cursor,
-        names: Names::default(),
+        names,
         replies,
         snapshots: request.with_stack,
         snapshot: None,
@@ -101,8 +127,12 @@ pub(crate) async fn start(
         is_stale: true,
         is_urgent: false,
     };
-    watching.check_history()?;
-    tokio::spawn(watching.run(changes));
+    // Told at once if it can't be served.
+    let is_behind = !request.from_now;
+    if is_behind {
+        watching.stored(0)?;
+    }
+    tokio::spawn(watching.run(changes, is_behind));
     Ok(ReceiverStream::new(stream))
 }
 
@@ -111,6 +141,7 @@ struct Watching {
     scope: Scope,
     /// Everything up to and including this was sent.
     cursor: Place,
+    /// Of every stack in scope that was there at the cursor, or came since.
     names: Names,
     replies: mpsc::Sender<Result<v1::WatchReply, Status>>,
     snapshots: bool,
@@ -123,10 +154,10 @@ struct Watching {
 }
 
 impl Watching {
-    async fn run(mut self, mut changes: broadcast::Receiver<Arc<Changes>>) {
+    async fn run(mut self, mut changes: broadcast::Receiver<Arc<Changes>>, is_behind: bool) {
         let stop = self.api.stop.clone();
         let over = tokio::select! {
-            over = self.follow(&mut changes) => over,
+            over = self.follow(&mut changes, is_behind) => over,
             () = stop.cancelled() => Err(stopping().into()),
         };
         if let Err(Over::With(status)) = over {
@@ -137,11 +168,11 @@ impl Watching {
     async fn follow(
         &mut self,
         changes: &mut broadcast::Receiver<Arc<Changes>>,
+        is_behind: bool,
     ) -> Result<(), Over> {
-        if let Scope::Stack(id) = self.scope {
-            self.names.of(&self.api.replica, id);
+        if is_behind {
+            self.catch_up().await?;
         }
-        self.catch_up().await?;
         self.say_progress().await?;
         let mut signs = tokio::time::interval(SIGN_OF_LIFE);
         let mut count = 0;
@@ -173,8 +204,13 @@ impl Watching {
     /// What was applied just now.
     async fn take(&mut self, changes: &Changes) -> Result<(), Over> {
         self.is_stale = true;
+        for (id, names) in &changes.names {
+            if self.contains(*id, names) {
+                self.names.learn(*id, names);
+            }
+        }
         for event in &changes.events {
-            if (event.index, event.ordinal) > self.cursor && self.concerns(event) {
+            if (event.index, event.ordinal) > self.cursor {
                 self.say_event(event).await?;
             }
         }
@@ -182,31 +218,27 @@ impl Watching {
         Ok(())
     }
 
-    fn concerns(&mut self, event: &Event) -> bool {
-        let Some(id) = event.stack else { return false };
+    fn contains(&self, id: StackId, (namespace, _): &(Text, Text)) -> bool {
         match &self.scope {
             Scope::Stack(own) => *own == id,
-            Scope::Namespace(own) => self
-                .names
-                .of(&self.api.replica, id)
-                .is_some_and(|(namespace, _)| namespace == own),
+            Scope::Namespace(own) => **own == **namespace,
         }
     }
 
     /// Everything that the rows have after the cursor.
     async fn catch_up(&mut self) -> Result<(), Over> {
         self.is_stale = true;
-        self.check_history()?;
         loop {
-            let through = *self.api.replica.applied().borrow();
-            let events = self.stored()?;
-            if events.is_empty() {
-                self.cursor = self.cursor.max((through, END_OF_ENTRY));
-                break;
-            }
-            for event in events {
+            let page = self.stored(EVENTS_AT_ONCE)?;
+            // A stack that is gone by then has told its name before, if it is the one that is watched.
+            self.names.learn_all(page.names);
+            for event in page.events {
                 self.say_event(&event).await?;
                 self.cursor = (event.index, event.ordinal);
+            }
+            if let Some(index) = page.whole {
+                self.cursor = self.cursor.max((index, END_OF_ENTRY));
+                break;
             }
         }
         if let Scope::Stack(id) = self.scope
@@ -218,52 +250,70 @@ impl Watching {
     }
 
     /// The next stored events, in order. Of several stacks, as far as all of them were read.
-    fn stored(&self) -> Result<Vec<Event>, Status> {
-        let ids = match &self.scope {
-            Scope::Stack(id) => vec![*id],
-            Scope::Namespace(namespace) => self
-                .api
-                .replica
-                .read(|state| state.stacks_after(namespace, "").collect()),
+    ///
+    /// # Errors
+    /// The history no longer reaches back to the cursor.
+    fn stored(&self, limit: usize) -> Result<Page, Status> {
+        let found = |state: &StateMachine, index| {
+            let ids = self.scope.ids(state);
+            let begins = |id: &StackId| {
+                let from = state.stack(*id).map(|stack| stack.row.events_from);
+                // One that has not forgotten anything begins with itself.
+                from.filter(|from| *from > id.0).unwrap_or_default()
+            };
+            let begins = ids.iter().map(begins).max().unwrap_or_default();
+            (ids, begins, self.scope.names(state), index)
         };
-        let reader = self.api.replica.rows();
-        let rows = reader.newest();
-        let mut events = Vec::new();
-        let mut horizon = (u64::MAX, u32::MAX);
-        for id in ids {
-            let page = rows
-                .events(Some(id), self.cursor, EVENTS_AT_ONCE)
-                .map_err(storage)?;
-            if let (Some(last), EVENTS_AT_ONCE) = (page.last(), page.len()) {
-                horizon = horizon.min((last.index, last.ordinal));
+        let replica = &self.api.replica;
+        replica.read_then_at(found, |(ids, begins, names, index), rows| {
+            self.check_history(begins, rows)?;
+            let mut events = Vec::new();
+            let mut horizon = None;
+            for id in ids {
+                let page = rows.events(Some(id), self.cursor, limit).map_err(storage)?;
+                if page.len() == limit
+                    && let Some(last) = page.last()
+                {
+                    let reached = (last.index, last.ordinal);
+                    horizon = Some(horizon.map_or(reached, |before: Place| before.min(reached)));
+                }
+                events.extend(page);
             }
-            events.extend(page);
-        }
-        events.retain(|event| (event.index, event.ordinal) <= horizon);
-        events.sort_by_key(|event| (event.index, event.ordinal));
-        Ok(events)
+            if let Some(horizon) = horizon {
+                events.retain(|event| (event.index, event.ordinal) <= horizon);
+            }
+            events.sort_by_key(|event| (event.index, event.ordinal));
+            let whole = Some(index).filter(|_| horizon.is_none());
+            Ok(Page {
+                events,
+                names,
+                whole,
+            })
+        })
     }
 
-    /// The stack's history reaches back to the cursor.
-    fn check_history(&self) -> Result<(), Status> {
-        let ids: Vec<StackId> = match &self.scope {
-            Scope::Stack(id) => vec![*id],
-            // Whole namespaces are watched as far as each history goes.
-            Scope::Namespace(_) => return Ok(()),
+    /// The history reaches back to the cursor: that of every stack in scope, and of those that were there since. A watch
+    /// from the oldest on takes what is kept.
+    fn check_history(&self, begins: u64, rows: &Rows<'_>) -> Result<(), Status> {
+        let after = self.cursor.0;
+        if after == 0 {
+            return Ok(());
+        }
+        let gone = |text: String| Err(status(Code::OutOfRange, "history_gone", &text));
+        if after + 1 < begins {
+            return gone(format!(
+                "the history begins at index {begins}, after {after}"
+            ));
+        }
+        let Scope::Namespace(namespace) = &self.scope else {
+            return Ok(());
         };
-        for id in ids {
-            let from = self
-                .api
-                .replica
-                .read(|state| Some(state.stack(id)?.row.events_from));
-            let begins = from.filter(|from| *from > id.0).unwrap_or_default();
-            if self.cursor.0 > 0 && self.cursor.0 + 1 < begins {
-                let text = format!(
-                    "the history of the stack begins at index {begins}, after {}",
-                    self.cursor.0
-                );
-                return Err(status(Code::OutOfRange, "history_gone", &text));
-            }
+        let removed = rows.removed_in(namespace).map_err(storage)?;
+        if removed > after {
+            return gone(format!(
+                "a stack of namespace {namespace} was removed at index {removed}, after {after}, and its history \
+                 with it"
+            ));
         }
         Ok(())
     }
@@ -298,15 +348,20 @@ impl Watching {
 
     async fn say_event(&mut self, event: &Event) -> Result<(), Over> {
         let Some(id) = event.stack else { return Ok(()) };
-        let Some(names) = self.names.of(&self.api.replica, id) else {
+        // Those of all stacks in scope are known.
+        let Some(names) = self.names.get(id) else {
             return Ok(());
         };
         let shown = shown(event, names);
         self.is_urgent |= matches!(event.kind, EventKind::Converged | EventKind::Stuck);
         self.say(Reply::Event(shown), event.index).await?;
-        match self.scope {
-            Scope::Stack(own) if own == id && event.kind == EventKind::Deleted => {
+        match &self.scope {
+            Scope::Stack(own) if *own == id && event.kind == EventKind::Deleted => {
                 self.say_gone(id).await
+            }
+            Scope::Namespace(_) if event.kind == EventKind::Deleted => {
+                self.names.forget(id);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -314,10 +369,10 @@ impl Watching {
 
     async fn say_gone(&mut self, id: StackId) -> Result<(), Over> {
         if self.snapshots
-            && let Some((namespace, name)) = self.names.of(&self.api.replica, id).cloned()
+            && let Some((namespace, name)) = self.names.get(id)
         {
             let index = *self.api.replica.applied().borrow();
-            let stack = gone(&namespace, &name, id.0);
+            let stack = gone(namespace, name, id.0);
             self.say(Reply::Stack(stack), index).await?;
         }
         Err(Over::Gone)

@@ -58,6 +58,11 @@ pub struct Position {
 }
 
 impl Position {
+    /// The last entry applied; 0: none.
+    pub fn index(&self) -> u64 {
+        self.last.map_or(0, |last| last.index)
+    }
+
     fn encode(&self) -> Vec<u8> {
         proto::Applied {
             last: self.last.as_ref().map(codec::raft::log_id),

@@ -31,4 +31,5 @@ pub use receive::{Received, Receiver, Text, check_name, namespace, request_id};
 pub use refusal::{Invalid, Refused, TooLarge, Unavailable};
 pub use rollback::rollback_difference;
 pub(crate) use stored::{read_fragment, read_parameters, stored_head};
+pub(crate) use submitter::unsure;
 pub use submitter::{Answer, Asked, Submitter};

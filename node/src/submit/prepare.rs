@@ -20,7 +20,7 @@ use super::{
     reading::{StackNow, Stored},
     receive::{Received, Text},
     refusal::{self, Invalid, Refused},
-    stored,
+    stage, stored,
 };
 
 /// What it takes to work out a submission.
@@ -69,6 +69,18 @@ impl Workshop {
     /// # Errors
     /// Whatever the user must mend; and if the verb does not fit what is there.
     pub fn prepare(
+        &self,
+        received: &Received,
+        stored: &dyn Stored,
+        runtime: &Handle,
+    ) -> Result<Prepared, Refused> {
+        let prepared = self.work_out(received, stored, runtime)?;
+        // A preview says so too.
+        stage::check(&prepared.difference)?;
+        Ok(prepared)
+    }
+
+    fn work_out(
         &self,
         received: &Received,
         stored: &dyn Stored,

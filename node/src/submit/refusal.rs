@@ -1,6 +1,8 @@
 //! Why a submission is not carried out, as one type. Three kinds in it are told apart: what the user must mend, what
 //! the state machine refused, and what may go better at another time or member. Knows nothing of gRPC.
 
+use std::borrow::Cow;
+
 use anneal_proto::v1;
 use anneal_statemachine::outcome::Rejection;
 use anneal_template as template;
@@ -19,13 +21,14 @@ pub struct Invalid {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("more than {limit} {what}")]
 pub struct TooLarge {
-    what: &'static str,
+    what: Cow<'static, str>,
     limit: usize,
 }
 
 impl TooLarge {
     /// A bound on so many of something.
-    pub fn new(what: &'static str, limit: usize) -> Self {
+    pub fn new(what: impl Into<Cow<'static, str>>, limit: usize) -> Self {
+        let what = what.into();
         Self { what, limit }
     }
 }

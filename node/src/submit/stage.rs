@@ -1,7 +1,10 @@
 //! A difference that is too large for one log entry, in parts. Pure.
 
-use anneal_statemachine::command::{Difference, SetResource};
+use anneal_statemachine::command::{Blob, Difference, SetResource};
 use anneal_statemachine::id::Text;
+
+use super::refusal::TooLarge;
+use crate::replica::COMMAND_BYTES;
 
 /// The most that one entry carries, in bytes. One resource that is larger goes alone.
 const ENTRY_LIMIT: usize = 1024 * 1024;
@@ -9,6 +12,9 @@ const ENTRY_LIMIT: usize = 1024 * 1024;
 const ITEMS_LIMIT: usize = 5_000;
 /// What an item costs beside its texts, at most, in bytes: digests, lengths, policy.
 const ITEM_OVERHEAD: usize = 160;
+/// What can't be divided may have this many bytes. Sizes here are estimates from below, which the rest of what an entry
+/// may have makes up for.
+const WHOLE_LIMIT: usize = COMMAND_BYTES - (4 << 20);
 
 /// One part of a staged difference.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,14 +32,48 @@ pub(crate) struct Proposal {
     pub(crate) rest: Difference,
 }
 
+/// Whether what goes into one entry whole fits into one.
+///
+/// # Errors
+/// What is too large, by name.
+pub(crate) fn check(difference: &Difference) -> Result<(), TooLarge> {
+    let too_large = |what: String| Err(TooLarge::new(what, WHOLE_LIMIT));
+    let (head, parameters) = (blob(&difference.head), blob(&difference.parameters));
+    if head > WHOLE_LIMIT {
+        return too_large(
+            "bytes in the template outside its resources (outputs, parameters, conditions)".into(),
+        );
+    }
+    if parameters > WHOLE_LIMIT {
+        return too_large("bytes in the parameters".into());
+    }
+    if head + parameters > WHOLE_LIMIT {
+        return too_large(
+            "bytes in the template outside its resources and the parameters together".into(),
+        );
+    }
+    match difference
+        .set
+        .iter()
+        .find(|set| set_size(set) > WHOLE_LIMIT)
+    {
+        Some(set) => too_large(format!("bytes in resource {}", set.name)),
+        None => Ok(()),
+    }
+}
+
 /// Splits a difference, if it must be.
-pub(crate) fn split(mut difference: Difference) -> Proposal {
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn split(mut difference: Difference) -> Result<Proposal, TooLarge> {
+    check(&difference)?;
     let items = difference.set.len() + difference.remove.len();
     if size(&difference) <= ENTRY_LIMIT && items <= ITEMS_LIMIT {
-        return Proposal {
+        return Ok(Proposal {
             parts: Vec::new(),
             rest: difference,
-        };
+        });
     }
     let mut parts = Parts::default();
     for set in std::mem::take(&mut difference.set) {
@@ -44,10 +84,10 @@ pub(crate) fn split(mut difference: Difference) -> Proposal {
         let size = name.len() + ITEM_OVERHEAD;
         parts.room_for(size).remove.push(name);
     }
-    Proposal {
+    Ok(Proposal {
         parts: parts.done,
         rest: difference,
-    }
+    })
 }
 
 #[derive(Default)]
@@ -73,13 +113,14 @@ impl Parts {
 }
 
 fn size(difference: &Difference) -> usize {
-    let blob = |blob: &Option<anneal_statemachine::command::Blob>| {
-        blob.as_ref().map_or(0, |blob| blob.bytes.len())
-    };
     let set: usize = difference.set.iter().map(set_size).sum();
     let removed = |name: &Text| name.len() + ITEM_OVERHEAD;
     let remove: usize = difference.remove.iter().map(removed).sum();
     set + remove + blob(&difference.head) + blob(&difference.parameters)
+}
+
+fn blob(blob: &Option<Blob>) -> usize {
+    blob.as_ref().map_or(0, |blob| blob.bytes.len())
 }
 
 fn set_size(set: &SetResource) -> usize {
@@ -116,7 +157,7 @@ mod tests {
     #[test]
     fn a_small_difference_is_one_entry() {
         let small = difference(10, "b");
-        let proposal = split(small.clone());
+        let proposal = split(small.clone()).unwrap();
         assert_eq!(proposal.rest, small);
         assert!(proposal.parts.is_empty());
     }
@@ -125,7 +166,7 @@ mod tests {
     fn a_large_one_is_staged_in_order_and_every_part_is_bounded() {
         let body: &'static str = Box::leak("x".repeat(1000).into_boxed_str());
         let large = difference(12_000, body);
-        let proposal = split(large.clone());
+        let proposal = split(large.clone()).unwrap();
         assert!(proposal.parts.len() > 12);
         assert!(proposal.rest.set.is_empty() && proposal.rest.remove.is_empty());
         let mut again = Vec::new();
@@ -143,11 +184,28 @@ mod tests {
         let body: &'static str = Box::leak("x".repeat(ENTRY_LIMIT).into_boxed_str());
         let mut large = difference(2, "b");
         large.set.insert(1, resource("huge", body));
-        let parts = split(large).parts;
+        let parts = split(large).unwrap().parts;
         let sizes: Vec<usize> = parts
             .iter()
             .map(|part| part.set.len() + part.remove.len())
             .collect();
         assert_eq!(sizes, [1, 1, 2]);
+    }
+
+    #[test]
+    fn what_no_entry_could_hold_is_refused_by_name() {
+        let bytes = "x".repeat(WHOLE_LIMIT / 2 + 1).into_bytes();
+        let half = crate::submit::stored::blob(bytes);
+        let said = |difference: &Difference| check(difference).unwrap_err().to_string();
+        let mut large = difference(1, "b");
+        large.head = Some(half.clone());
+        assert_eq!(check(&large), Ok(()));
+        large.parameters = Some(half);
+        assert!(said(&large).ends_with("and the parameters together"));
+        let body: &'static str = Box::leak("x".repeat(WHOLE_LIMIT + 1).into_boxed_str());
+        let mut large = difference(1, "b");
+        large.set.push(resource("huge", body));
+        assert!(said(&large).ends_with("bytes in resource huge"));
+        assert!(split(large).is_err());
     }
 }

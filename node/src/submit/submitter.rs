@@ -16,13 +16,13 @@ use super::{
     prepare::{Prepared, Workshop},
     reading::{StackNow, Stored},
     receive::Received,
-    refusal::{Refused, Unavailable},
+    refusal::{Refused, TooLarge, Unavailable},
     rollback::rollback_difference,
     stage::{self, Proposal},
 };
 use crate::{
     preview,
-    replica::{Committed, ProposeError, Replica},
+    replica::{COMMAND_BYTES, Committed, ProposeError, ReadError, Replica},
 };
 
 /// Submissions worked out at once. More would only share the same cores, each holding its texts in memory meanwhile.
@@ -31,6 +31,10 @@ const BENCHES: usize = 2;
 const ATTEMPTS: u32 = 10;
 /// A large change that is being taken in gets this long before the next one is told to come again.
 const MOTION_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A leader makes sure within this that it still is one, and has everything decided before, or says that it can't.
+/// Below the time after which clients go elsewhere.
+const SURE_WITHIN: Duration = Duration::from_millis(1500);
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +95,7 @@ impl Submitter {
             base: header.base_revision.map(Revision),
         };
         let plan = header.plan_id.clone();
+        self.make_sure().await?;
         if let Some(answer) = self.answered(asked.request) {
             return answer;
         }
@@ -155,6 +160,7 @@ impl Submitter {
     /// # Errors
     /// As [`Refused`] says.
     pub async fn rollback(&self, asked: &Asked, to: Option<Revision>) -> Result<Answer, Refused> {
+        self.make_sure().await?;
         if let Some(answer) = self.answered(asked.request) {
             return answer;
         }
@@ -198,6 +204,7 @@ impl Submitter {
     /// # Errors
     /// As [`Refused`] says.
     pub async fn change(&self, asked: &Asked, change: Change) -> Result<Answer, Refused> {
+        self.make_sure().await?;
         if let Some(answer) = self.answered(asked.request) {
             return answer;
         }
@@ -217,6 +224,7 @@ impl Submitter {
         asked: &Asked,
         kind: impl FnOnce(RequestId, StackId) -> CommandKind,
     ) -> Result<Answer, Refused> {
+        self.make_sure().await?;
         let now = self.stack(asked)?;
         let committed = self.commit(kind(asked.request, now.id)).await?;
         match committed.outcome {
@@ -239,6 +247,16 @@ impl Submitter {
             Outcome::Rejected(rejection) => Err(rejection.into()),
             _ => Ok(committed),
         }
+    }
+
+    /// Makes sure that what is answered from here on follows from everything decided before. A leader that was deposed
+    /// without knowing it would find no stack, and one just elected not know what it answered before.
+    ///
+    /// # Errors
+    /// Unavailable: this member can't be sure.
+    pub(crate) async fn make_sure(&self) -> Result<(), Refused> {
+        let sure = self.replica.linearize_within(SURE_WITHIN).await;
+        sure.map(drop).map_err(unsure)
     }
 
     /// The stack that is asked about, at the base that is asked for.
@@ -327,7 +345,7 @@ impl Submitter {
         changing: Changing,
         difference: Difference,
     ) -> Result<Answer, Refused> {
-        let Proposal { parts, rest } = stage::split(difference);
+        let Proposal { parts, rest } = stage::split(difference)?;
         let change = asked.with(changing.with(rest));
         if parts.is_empty() {
             let kind = CommandKind::ChangeStack(change);
@@ -448,9 +466,13 @@ fn certain(refused: Refused) -> Refused {
 /// What an operating error of a proposal means to a client.
 pub(crate) fn unavailable(error: ProposeError) -> Refused {
     let message = error.to_string();
+    let outcome_unknown = matches!(error, ProposeError::Unknown | ProposeError::Undecided);
     let (reason, hint) = match error {
+        ProposeError::TooLarge { .. } => {
+            return TooLarge::new("bytes in one entry of the log", COMMAND_BYTES).into();
+        }
         ProposeError::NotLeader(hint) => ("not_leader", hint),
-        ProposeError::Unavailable(_) => ("no_quorum", None),
+        ProposeError::Unavailable(_) | ProposeError::Undecided => ("no_quorum", None),
         ProposeError::Unknown => ("leadership_lost", None),
         ProposeError::Stopped(_) => ("stopped", None),
     };
@@ -461,6 +483,25 @@ pub(crate) fn unavailable(error: ProposeError) -> Refused {
         message,
         leader,
         leader_address,
-        outcome_unknown: reason == "leadership_lost",
+        outcome_unknown,
+    })
+}
+
+/// What it means to a client that this member can't be sure of what was decided. Nothing was proposed.
+pub(crate) fn unsure(error: ReadError) -> Refused {
+    let message = error.to_string();
+    let (reason, hint) = match error {
+        ReadError::NotLeader(hint) => ("not_leader", hint),
+        ReadError::Unavailable(_) => ("no_quorum", None),
+        ReadError::Stopped(_) => ("stopped", None),
+    };
+    let (leader, leader_address) =
+        hint.map_or_else(Default::default, |hint| (hint.member_id, hint.address));
+    Refused::Unavailable(Unavailable {
+        reason,
+        message,
+        leader,
+        leader_address,
+        outcome_unknown: false,
     })
 }

@@ -152,8 +152,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut state = self.shared.lock();
         state.cache.purge(upto.index);
         state.size.purge(upto.index);
-        state.purged = state.purged.max(Some(upto));
-        state.last = state.last.max(Some(upto));
+        // By index: a checkpoint can end the log at an entry of an earlier term than one that was never decided.
+        state.purged = Some(further(state.purged, upto));
+        state.last = Some(further(state.last, upto));
         Ok(())
     }
 }
@@ -168,5 +169,49 @@ impl LogStore {
         written
             .await
             .map_err(|_| io::Error::other("the log writer has ended"))?
+    }
+}
+
+/// Whichever is further in the log. Raft's own order of ids is by term first.
+fn further(known: Option<LogId>, upto: LogId) -> LogId {
+    match known {
+        Some(known) if known.index >= upto.index => known,
+        _ => upto,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::EntryPayload;
+
+    use super::*;
+    use crate::replica::types::LeadershipId;
+
+    fn id(term: u64, index: u64) -> LogId {
+        LogId::new(LeadershipId { term, node_id: 1 }, index)
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_purged_beyond_its_end_ends_there_whatever_the_terms() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = LogStore::open(directory.path(), 1 << 10).unwrap();
+        let undecided = (0..=4).map(|index| Entry {
+            log_id: id(6, index),
+            payload: EntryPayload::Blank,
+        });
+        log.append(undecided, IOFlushed::noop()).await.unwrap();
+        // What a checkpoint contains, which the leader of term 7 sent.
+        log.purge(id(5, 10)).await.unwrap();
+        let state = log.get_log_state().await.unwrap();
+        assert_eq!(state.last_purged_log_id, Some(id(5, 10)));
+        assert_eq!(state.last_log_id, Some(id(5, 10)));
+
+        let next = Entry {
+            log_id: id(7, 11),
+            payload: EntryPayload::Blank,
+        };
+        log.append([next], IOFlushed::noop()).await.unwrap();
+        log.purge(id(5, 10)).await.unwrap();
+        assert_eq!(log.last(), Some(id(7, 11)));
     }
 }
