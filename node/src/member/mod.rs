@@ -181,8 +181,9 @@ impl Member {
 
     /// Ends it in order: leadership moves away, nothing new starts, what runs ends within the configured time.
     pub async fn shutdown(self) -> io::Result<()> {
-        self.context.draining.send_replace(true);
+        // Said only once it is so: whoever hears of it may count on it.
         self.parts.iter().for_each(|part| part.drain());
+        self.context.draining.send_replace(true);
         self.hand_over().await;
         let idle = futures_util::future::join_all(self.parts.iter().map(|part| part.idle()));
         if tokio::time::timeout(self.drain_timeout, idle)
