@@ -23,6 +23,9 @@ pub const MAX_BATCH_ITEMS: usize = 256;
 pub const MAX_CHUNK_STEPS: usize = 64;
 /// Work that may be passed over for want of an engine before a stack's turn ends; the next turn goes on from there.
 const MAX_PASSED_OVER: usize = 256;
+/// The same over all stacks before the decision ends: it is made under the state's lock, and the next one goes on with the
+/// stack whose turn it is then.
+const MAX_PASSED_OVER_IN_ALL: usize = 1_024;
 /// A resource with more dependents than this is no link of a chain: they are better spread over engines.
 const MAX_FOLLOWED: usize = MAX_CHUNK_STEPS;
 /// How long a call may take if neither the resource nor its type says: an hour, as Heat gives a whole stack.
@@ -166,6 +169,10 @@ impl Selector {
         let mut batch = Batch::default();
         let mut spent = BTreeSet::new();
         while batch.picked.len() < MAX_BATCH_ITEMS && self.any_room() {
+            if batch.passed_over >= MAX_PASSED_OVER_IN_ALL {
+                self.cut_short = true;
+                break;
+            }
             let next = |beyond: Bound<StackId>| {
                 let mut ready = moment.machine.ready_stacks(moment.now_ms);
                 ready.find(|stack| {
@@ -255,6 +262,7 @@ impl Selector {
             Some(work) => self.cursors.insert(stack, work),
             None => self.cursors.remove(&stack),
         };
+        batch.passed_over += passed_over;
         if !ended && passed_over >= MAX_PASSED_OVER {
             self.cut_short = true;
         }
@@ -407,6 +415,7 @@ impl Selector {
 struct Batch {
     picked: Vec<Picked>,
     chunks: u32,
+    passed_over: usize,
 }
 
 impl Batch {

@@ -316,3 +316,18 @@ fn a_type_with_a_rate_waits_for_it_and_others_do_not() {
     }
     assert!((limits / 2..limits / 2 + 10).contains(&later), "{later}");
 }
+
+#[test]
+fn a_decision_ends_however_many_stacks_have_work_that_nobody_can_take() {
+    let mut bench = Bench::new();
+    bench.engine(1, 1);
+    let stacks = MAX_PASSED_OVER_IN_ALL / MAX_PASSED_OVER + 2;
+    for stack in 0..stacks {
+        let name = format!("files {stack}");
+        bench.stack(&name, MAX_PASSED_OVER + 1, CALL, false, None);
+    }
+    bench.decide();
+    let small = bench.stack("small", 3, INLINE, false, None);
+    let found = (0..stacks).any(|_| of(&bench.decide(), small) == 3);
+    assert!(found, "the next decisions come to every stack");
+}
