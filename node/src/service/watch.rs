@@ -130,7 +130,9 @@ pub(crate) async fn start(
     // Told at once if it can't be served.
     let is_behind = !request.from_now;
     if is_behind {
-        watching.stored(0)?;
+        let begins = |state: &StateMachine| begins(state, &watching.scope.ids(state));
+        api.replica
+            .read_then(begins, |begins, rows| watching.check_history(begins, rows))?;
     }
     tokio::spawn(watching.run(changes, is_behind));
     Ok(ReceiverStream::new(stream))
@@ -229,7 +231,7 @@ impl Watching {
     async fn catch_up(&mut self) -> Result<(), Over> {
         self.is_stale = true;
         loop {
-            let page = self.stored(EVENTS_AT_ONCE)?;
+            let page = self.stored()?;
             // A stack that is gone by then has told its name before, if it is the one that is watched.
             self.names.learn_all(page.names);
             for event in page.events {
@@ -253,25 +255,21 @@ impl Watching {
     ///
     /// # Errors
     /// The history no longer reaches back to the cursor.
-    fn stored(&self, limit: usize) -> Result<Page, Status> {
+    fn stored(&self) -> Result<Page, Status> {
         let found = |state: &StateMachine, index| {
             let ids = self.scope.ids(state);
-            let begins = |id: &StackId| {
-                let from = state.stack(*id).map(|stack| stack.row.events_from);
-                // One that has not forgotten anything begins with itself.
-                from.filter(|from| *from > id.0).unwrap_or_default()
-            };
-            let begins = ids.iter().map(begins).max().unwrap_or_default();
-            (ids, begins, self.scope.names(state), index)
+            (begins(state, &ids), ids, self.scope.names(state), index)
         };
         let replica = &self.api.replica;
-        replica.read_then_at(found, |(ids, begins, names, index), rows| {
+        replica.read_then_at(found, |(begins, ids, names, index), rows| {
             self.check_history(begins, rows)?;
             let mut events = Vec::new();
             let mut horizon = None;
             for id in ids {
-                let page = rows.events(Some(id), self.cursor, limit).map_err(storage)?;
-                if page.len() == limit
+                let page = rows
+                    .events(Some(id), self.cursor, EVENTS_AT_ONCE)
+                    .map_err(storage)?;
+                if page.len() == EVENTS_AT_ONCE
                     && let Some(last) = page.last()
                 {
                     let reached = (last.index, last.ordinal);
@@ -402,6 +400,15 @@ impl Watching {
             }
         }
     }
+}
+
+/// Where the histories of stacks begin: the latest of them. One that has not forgotten anything begins with itself.
+fn begins(state: &StateMachine, ids: &[StackId]) -> u64 {
+    let begins = |id: &StackId| {
+        let from = state.stack(*id)?.row.events_from;
+        Some(from).filter(|from| *from > id.0)
+    };
+    ids.iter().filter_map(begins).max().unwrap_or_default()
 }
 
 fn stopping() -> Status {
