@@ -87,7 +87,7 @@ fn requirements_wait(
         return None;
     }
     let open =
-        |required: &&ResourceId| !state.knows_settled(**required, id) && !covered(**required);
+        |required: &&ResourceId| !state.takes_for_settled(**required, id) && !covered(**required);
     let first = resource.row.requires.iter().find(open)?;
     Some(WaitReason::Requires {
         first: state.resource(*first).row.name.clone(),
