@@ -162,6 +162,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
     ),
     (617_255, "an effect lands on a host that is gone for good"),
     (
+        910_345,
+        "what made way for a successor goes, though none is wanted any more",
+    ),
+    (
         733_985,
         "a create that may have been made keeps alive who holds its name, and waits for it",
     ),

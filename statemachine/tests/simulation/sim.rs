@@ -10,7 +10,7 @@ use anneal_statemachine::command::{
 };
 use anneal_statemachine::id::{EngineRef, InstanceId, StackId, Token};
 use anneal_statemachine::outcome::{Applied, Outcome};
-use anneal_statemachine::row::{RowKey, RowValue, Unsettling};
+use anneal_statemachine::row::{Role, RowKey, RowValue, Unsettling};
 
 use super::blueprint::{Author, definition};
 use super::changes::check_entry;
@@ -255,9 +255,17 @@ impl Sim {
             if row.traits.derived_id {
                 self.world.excuse(id.0);
             }
-            if after.makes_way(*id) {
+            let first = matches!(
+                row.role,
+                Role::Deposed {
+                    before_successor: true,
+                    ..
+                }
+            );
+            // What stood on it when its deletion began stands on it no longer, whatever is wanted since.
+            if first || after.makes_way(*id) {
                 self.world.may_go_first.insert(id.0);
-            } else if row.assignment.is_none() {
+            } else if row.assignment.is_none() && !row.delete_begun {
                 self.world.may_go_first.remove(&id.0);
             }
         }
