@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anneal_node::member::{Config, Member, MemberError};
-use anneal_node::replica::ReplicaConfig;
+use anneal_node::replica::{Replica, ReplicaConfig};
 use anneal_node::storage::directory::DirectoryError;
 
 use crate::command::serve;
-use crate::exit::{Failure, GAVE_UP, Outcome};
+use crate::exit::{Failure, GAVE_UP, Outcome, REFUSED};
 use crate::interrupt::Interrupts;
 use crate::{output, providers};
 
@@ -95,7 +95,7 @@ impl Embedded {
                     output::note(&format!("the embedded member ended badly: {error}"));
                 }
             }
-            () = interrupted => std::process::exit(GAVE_UP.into()),
+            () = interrupted => end_at_once(GAVE_UP),
         }
     }
 }
@@ -113,6 +113,7 @@ async fn start(purpose: Purpose) -> Result<Embedded, MemberError> {
         config.capacity = 0;
     }
     let member = Member::start(config, providers::registry()).await?;
+    tokio::spawn(end_when_it_fails(member.replica().clone()));
     let address = member.address().to_string();
     // Without it other processes cannot ask this one, and say that the directory is in use.
     let _ = std::fs::write(address_file(), &address);
@@ -120,6 +121,18 @@ async fn start(purpose: Purpose) -> Result<Embedded, MemberError> {
         address,
         member: Some(member),
     })
+}
+
+/// The command cannot be carried out without its member, and must not wait for it.
+async fn end_when_it_fails(replica: Replica) {
+    let why = replica.failed().await;
+    output::note(&format!("error: the embedded member cannot go on: {why}"));
+    end_at_once(REFUSED);
+}
+
+/// Without the storage library's destructors, under which its threads may still run.
+fn end_at_once(code: u8) -> ! {
+    signal_hook::low_level::exit(i32::from(code))
 }
 
 fn address_file() -> PathBuf {

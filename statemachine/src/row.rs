@@ -113,6 +113,8 @@ pub struct ClusterRow {
     pub feature_level: u32,
     /// Cluster-wide limits.
     pub settings: Settings,
+    /// Hosts that are gone, and not all of what lived there is forgotten yet.
+    pub forgetting: Vec<Text>,
 }
 
 /// A stack as a whole.
@@ -150,8 +152,10 @@ pub struct StackRow {
     pub events_from: u64,
     /// Changes that are accepted and not yet all taken in.
     pub queue: Vec<Pending>,
-    /// The rest of a large cone. The last is carried on first.
+    /// The rest of a large cone that settles. The last is carried on first.
     pub telling: Vec<Telling>,
+    /// The rest of a large cone that is settled no more. The last is carried on first.
+    pub unsettling: Vec<Unsettling>,
     /// Wall time of its creation. Milliseconds since 1970.
     pub created_wall_ms: u64,
     /// Wall time of its newest revision. Milliseconds since 1970.
@@ -184,6 +188,17 @@ pub struct Telling {
     /// The resource.
     pub resource: ResourceId,
     /// Dependents up to this id know.
+    pub through: ResourceId,
+}
+
+/// A resource that was settled and is no more, while not all that depend on it know yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsettling {
+    /// The resource.
+    pub resource: ResourceId,
+    /// Dependents up to this id know.
+    pub after: ResourceId,
+    /// Those beyond this one never knew that it was settled.
     pub through: ResourceId,
 }
 

@@ -27,10 +27,12 @@ pub(crate) struct Turn<'s> {
     pub(crate) examine: VecDeque<ResourceId>,
     /// Settled resources that have dependents to tell; the last is carried on first.
     pub(crate) telling: Vec<ResourceId>,
-    /// How many dependents this entry may still tell.
+    /// Resources that are settled no more and have dependents that have yet to hear; likewise.
+    pub(crate) unsettling: Vec<ResourceId>,
+    /// How many dependents this entry may still tell, of either.
     pub(crate) tells_left: usize,
-    /// The rest of whose cone is not what their row says.
-    pub(crate) retold: BTreeSet<StackId>,
+    /// The rest of whose cones is not what their row says.
+    pub(crate) respread: BTreeSet<StackId>,
     /// Rows are being loaded: nothing is said, what was told is told again.
     pub(crate) loading: bool,
 }
@@ -64,8 +66,9 @@ impl<'s> Turn<'s> {
             events: Vec::new(),
             examine: VecDeque::new(),
             telling: Vec::new(),
+            unsettling: Vec::new(),
             tells_left,
-            retold: BTreeSet::new(),
+            respread: BTreeSet::new(),
             loading: false,
         }
     }

@@ -180,6 +180,65 @@ fn a_very_large_cone_is_told_bit_by_bit_and_survives_a_restart_in_the_middle() {
 }
 
 #[test]
+fn a_very_large_cone_hears_bit_by_bit_that_its_hub_has_changed() {
+    let (mut member, stack, report) = hub_in_flight();
+    member.apply(report);
+    while member.machine.wants_advance() {
+        member.apply(CommandKind::Advance);
+    }
+    let base = member
+        .machine
+        .stack(stack)
+        .expect("it is there")
+        .row
+        .revision;
+    let hub = member
+        .machine
+        .resource_named(stack, "hub")
+        .expect("it is there");
+    let changed = SetResource {
+        definition: item("hub, changed", None).definition,
+        ..item("hub", None)
+    };
+    member.apply(CommandKind::ChangeStack(ChangeStack {
+        request: RequestId([1; 16]),
+        namespace: "default".into(),
+        name: "large".into(),
+        change: Change::Update {
+            base,
+            difference: Difference {
+                set: vec![changed],
+                ..Difference::default()
+            },
+        },
+    }));
+    let mut advances = 0;
+    while member.machine.wants_advance() {
+        let view = member.machine.stack(stack).expect("it is there");
+        assert_eq!(
+            view.stops,
+            Some(StackStops::Queue),
+            "nothing starts until all have heard"
+        );
+        let mut restarted = member.restarted();
+        let counts = restarted.machine.stack(stack).expect("it is there").counts;
+        assert_eq!(counts, view.counts, "a restart in the middle counts alike");
+        let alike = restarted.apply(CommandKind::Advance);
+        let applied = member.apply(CommandKind::Advance);
+        assert_eq!(applied, alike, "and goes on alike");
+        assert!(
+            applied.rows.len() < 10,
+            "a member that merely waits costs no row"
+        );
+        advances += 1;
+        assert!(advances < 10, "it comes to an end");
+    }
+    assert_eq!(advances, 2, "three entries tell all of them");
+    let ready: Vec<Work> = member.machine.ready_in(stack, 0).collect();
+    assert_eq!(ready, [Work::Make(hub)], "only the hub is to be updated");
+}
+
+#[test]
 fn what_vanishes_while_its_cone_is_being_told_is_untold_again() {
     use anneal_statemachine::command::{ObserveItem, Seen};
     let (mut member, stack, report) = hub_in_flight();

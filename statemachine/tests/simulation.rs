@@ -58,11 +58,14 @@ const ORDINARY_SEEDS: u64 = 2_000;
 const DEMANDED: &[&str] = &[
     "a call outlives its time",
     "a chunk is assigned",
+    "a cone waits to be told",
+    "a cone waits to hear",
     "a create stops half-way",
     "a deadline fires",
     "a delete is assigned",
     "a difference is observed",
     "a failed resource is retried by hand",
+    "a host is being forgotten",
     "a host is forgotten",
     "a host vanishes",
     "a late effect lands",
@@ -108,12 +111,15 @@ const DEMANDED: &[&str] = &[
     "an update finds nothing",
     "call aborted at the end of lease or time",
     "engine declines what was superseded",
+    "history is being forgotten",
     "history is expired",
     "made, but not well",
     "no verdict after the effect",
     "no verdict, no effect",
     "no verdict, the effect comes later",
     "provider fails before any effect",
+    "something happens while a cone waits to hear",
+    "what was half told is settled no more",
 ];
 
 /// Histories in which something was wrong once, and what.
@@ -133,6 +139,35 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
     (
         330_655,
         "a deposed object is removed by hand while what is protected holds up its deletion",
+    ),
+    (
+        347_055,
+        "a staged change that expired is dropped item by item",
+    ),
+    (
+        438_622,
+        "a look answers with one late id, and the other goes with its instance",
+    ),
+    (
+        439_293,
+        "a person's word overwrites an id that was heard of meanwhile",
+    ),
+    (
+        479,
+        "something settles upon what has yet to hear, and is about to move off it: a circle",
+    ),
+    (
+        607_007,
+        "a late report puts in doubt what runs, and the order of looks moves",
+    ),
+    (617_255, "an effect lands on a host that is gone for good"),
+    (
+        910_345,
+        "what made way for a successor goes, though none is wanted any more",
+    ),
+    (
+        733_985,
+        "a create that may have been made keeps alive who holds its name, and waits for it",
     ),
 ];
 

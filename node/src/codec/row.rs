@@ -9,7 +9,7 @@ use anneal_statemachine::{
     row::{
         AttributeRow, ClusterRow, Deadline, DefinitionRow, DesiredRow, EngineRow, LeaseState,
         Pending, ResourceRow, RevisionRow, RowKey, RowValue, StackRow, StageRow, StagedRow, Stop,
-        Telling, TombstoneRow, TroubleRow,
+        Telling, TombstoneRow, TroubleRow, Unsettling,
     },
 };
 use bytes::Bytes;
@@ -81,6 +81,7 @@ fn cluster(row: &ClusterRow) -> proto::ClusterRow {
         last_member: row.last_member,
         feature_level: row.feature_level,
         settings: Some(parts::settings(&row.settings)),
+        forgetting: row.forgetting.iter().map(parts::text).collect(),
     }
 }
 
@@ -91,6 +92,7 @@ fn read_cluster(row: proto::ClusterRow) -> Result<ClusterRow, DecodeError> {
         last_member: row.last_member,
         feature_level: row.feature_level,
         settings: parts::read_settings(row.settings)?,
+        forgetting: row.forgetting.into_iter().map(Into::into).collect(),
     })
 }
 
@@ -130,6 +132,15 @@ fn stack(row: &StackRow) -> proto::StackRow {
             .map(|telling| proto::Telling {
                 resource: telling.resource.0,
                 through: telling.through.0,
+            })
+            .collect(),
+        unsettling: row
+            .unsettling
+            .iter()
+            .map(|unsettling| proto::Unsettling {
+                resource: unsettling.resource.0,
+                after: unsettling.after.0,
+                through: unsettling.through.0,
             })
             .collect(),
     }
@@ -175,6 +186,15 @@ fn read_stack(row: proto::StackRow) -> Result<StackRow, DecodeError> {
             .map(|telling| Telling {
                 resource: ResourceId(telling.resource),
                 through: ResourceId(telling.through),
+            })
+            .collect(),
+        unsettling: row
+            .unsettling
+            .iter()
+            .map(|unsettling| Unsettling {
+                resource: ResourceId(unsettling.resource),
+                after: ResourceId(unsettling.after),
+                through: ResourceId(unsettling.through),
             })
             .collect(),
     })

@@ -8,7 +8,7 @@ use anneal_statemachine::{
         Action, AssignmentRow, AttributeRow, ClusterRow, Deadline, DefinitionRow, DesiredRow,
         EffectRow, EngineRow, InstanceRow, LeaseState, Observed, Output, Pending, ReportedDrift,
         ResourceRow, RevisionRow, Role, RowKey, RowValue, StackRow, StageRow, StagedRow, Stop,
-        Telling, TombstoneRow, TroubleRow,
+        Telling, TombstoneRow, TroubleRow, Unsettling,
     },
 };
 use bytes::Bytes;
@@ -70,6 +70,11 @@ fn kinds() -> Vec<(&'static str, RowKey, RowValue)> {
         last_member: 3,
         feature_level: 2,
         settings: settings(),
+        forgetting: Vec::new(),
+    };
+    let forgetting = ClusterRow {
+        forgetting: vec!["a1b2".into(), "c3d4".into()],
+        ..cluster.clone()
     };
     let definition = DefinitionRow {
         type_name: "Anneal::File".into(),
@@ -111,6 +116,11 @@ fn kinds() -> Vec<(&'static str, RowKey, RowValue)> {
     let path = || Some("path".into());
     vec![
         ("cluster", RowKey::Cluster, RowValue::Cluster(cluster)),
+        (
+            "cluster_forgetting",
+            RowKey::Cluster,
+            RowValue::Cluster(forgetting),
+        ),
         (
             "resource",
             RowKey::Resource(RESOURCE),
@@ -384,6 +394,7 @@ fn stacks() -> Vec<Sample<Row>> {
         created_wall_ms: 1_700_000_000_000,
         revised_wall_ms: 1_700_000_000_001,
         telling: Vec::new(),
+        unsettling: Vec::new(),
     };
     let telling = StackRow {
         telling: vec![Telling {
@@ -392,9 +403,18 @@ fn stacks() -> Vec<Sample<Row>> {
         }],
         ..stack(None, None)
     };
+    let unsettling = StackRow {
+        unsettling: vec![Unsettling {
+            resource: ResourceId(5),
+            after: ResourceId(200),
+            through: ResourceId(u64::MAX),
+        }],
+        ..stack(None, None)
+    };
     [
         ("stack", stack(None, None)),
         ("stack_telling", telling),
+        ("stack_unsettling", unsettling),
         (
             "stack_halted",
             stack(Some(Stop::Halted), Some(Deadline::At(500))),

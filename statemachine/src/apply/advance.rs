@@ -3,25 +3,26 @@
 use crate::event::EventKind;
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::Outcome;
-use crate::row::{Pending, RowKey};
+use crate::row::Pending;
 use crate::turn::Turn;
 
 impl Turn<'_> {
     pub(crate) fn advance(&mut self) -> Outcome {
         let mut budget = self.items_per_entry();
+        self.forget_on(&mut budget);
         while budget > 0
             && let Some(stack) = self.state.queues.first().copied()
         {
             budget = self.work_off(stack, budget);
         }
         Outcome::Advanced {
-            more: !self.state.queues.is_empty(),
+            more: self.state.wants_advance(),
         }
     }
 
     /// Takes in up to `budget` items of what waits for one stack; what is left of the budget.
     pub(crate) fn work_off(&mut self, id: StackId, mut budget: usize) -> usize {
-        if !self.tell_on(id) {
+        if !self.spread_on(id) {
             return 0;
         }
         while let Some(pending) = self.state.stack(id).row.queue.first().cloned() {
@@ -39,8 +40,18 @@ impl Turn<'_> {
             }
             self.edit_stack(id).queue.remove(0);
         }
-        self.state.queues.remove(&id);
+        self.forget_past_on(id, &mut budget);
+        self.keep_queue(id);
         budget
+    }
+
+    /// Queues the stack for as long as something of it waits to be carried on.
+    pub(crate) fn keep_queue(&mut self, id: StackId) {
+        let stack = self.state.stack(id);
+        match stack.takes_in() || !stack.forgotten_past.is_empty() {
+            true => self.state.queues.insert(id),
+            false => self.state.queues.remove(&id),
+        };
     }
 
     fn forgive_some(&mut self, id: StackId, budget: &mut usize) -> bool {
@@ -123,6 +134,7 @@ impl Turn<'_> {
             if (stack.row.deleting || !stack.row.named)
                 && !stack.takes_in()
                 && stack.names.is_empty()
+                && self.forget_past(id, Revision(u64::MAX))
             {
                 self.remove_stack(id);
             }
@@ -144,31 +156,9 @@ impl Turn<'_> {
         for blob in [stack.row.head, stack.row.parameters].into_iter().flatten() {
             self.drop_blob(blob);
         }
-        for (revision, past) in stack.past {
-            self.drop_past(id, revision, past);
-        }
         assert!(
             stack.ready.is_empty() && stack.later.is_empty(),
             "an empty stack has no work"
         );
-    }
-
-    /// Drops what is kept of one change.
-    pub(crate) fn drop_past(
-        &mut self,
-        id: StackId,
-        revision: Revision,
-        past: crate::state::stack::Past,
-    ) {
-        for blob in [past.row.head, past.row.parameters].into_iter().flatten() {
-            self.drop_blob(blob);
-        }
-        for (name, before) in past.items {
-            if let Some(before) = before {
-                self.drop_desired(&before);
-            }
-            self.remove(RowKey::Past(id, revision, name));
-        }
-        self.remove(RowKey::Revision(id, revision));
     }
 }

@@ -159,7 +159,7 @@ impl Turn<'_> {
         let mut unsettled = 0;
         for required in &requires {
             self.state.dependents.insert((*required, id));
-            unsettled += u32::from(!self.state.knows_settled(*required, id));
+            unsettled += u32::from(!self.state.takes_for_settled(*required, id));
         }
         let resource = self.state.resource_mut(id);
         resource.unsettled = unsettled;

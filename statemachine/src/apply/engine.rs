@@ -83,7 +83,8 @@ impl Turn<'_> {
     }
 
     /// A person says that a host is gone for good: what lived there is forgotten, and made again
-    /// elsewhere.
+    /// elsewhere; a bounded part at once, the rest in later entries. Until it is through, an engine that comes
+    /// (back) on the host is given nothing: what it would make, look at or delete there may be about to be forgotten.
     pub(crate) fn forget_host(&mut self, host: &Text) -> Outcome {
         let on_host = |engine: &&Engine| engine.row.host == *host;
         let engines = &self.state.engines;
@@ -99,26 +100,52 @@ impl Turn<'_> {
             .filter(|(_, engine)| on_host(engine))
             .map(|(id, _)| *id)
             .collect();
-        let from = (host.clone(), InstanceId(0));
-        let through = (host.clone(), InstanceId(u64::MAX));
-        let instances: Vec<InstanceId> = self
-            .state
-            .hosts
-            .range(from..=through)
-            .map(|(_, id)| *id)
-            .collect();
-        if members.is_empty() && instances.is_empty() {
+        let known = self.state.cluster.forgetting.contains(host);
+        if members.is_empty() && !known && self.next_on(host).is_none() {
             return Outcome::Rejected(Rejection::HostNotFound(host.clone()));
-        }
-        for id in instances {
-            self.tell_instance(id, EventKind::Forgotten, format!("its host {host} is gone"));
-            self.forget(id);
         }
         for member in members {
             self.state.engines.remove(&member);
             self.touch_engine(member);
         }
+        let mut budget = self.items_per_entry();
+        if !known && !self.forget_some(host, &mut budget) {
+            self.touch_cluster();
+            self.state.cluster.forgetting.push(host.clone());
+        }
         self.tell(None, EventKind::HostForgotten, format!("host {host}"));
         Outcome::Taken
+    }
+
+    /// Carries on forgetting what lived on hosts that are gone, for as long as the budget lasts.
+    pub(crate) fn forget_on(&mut self, budget: &mut usize) {
+        while let Some(host) = self.state.cluster.forgetting.first().cloned() {
+            if !self.forget_some(&host, budget) {
+                return;
+            }
+            self.touch_cluster();
+            self.state.cluster.forgetting.remove(0);
+        }
+    }
+
+    /// Forgets some of what lived on a host. An instance costs as much as it is required. True: nothing is left.
+    fn forget_some(&mut self, host: &Text, budget: &mut usize) -> bool {
+        while let Some(id) = self.next_on(host) {
+            if *budget == 0 {
+                return false;
+            }
+            let cost = 1 + self.state.requirers_of(id).count();
+            *budget = budget.saturating_sub(cost);
+            self.tell_instance(id, EventKind::Forgotten, format!("its host {host} is gone"));
+            self.forget(id);
+        }
+        true
+    }
+
+    fn next_on(&self, host: &Text) -> Option<InstanceId> {
+        let from = (host.clone(), InstanceId(0));
+        let through = (host.clone(), InstanceId(u64::MAX));
+        let mut instances = self.state.hosts.range(from..=through);
+        instances.next().map(|(_, id)| *id)
     }
 }

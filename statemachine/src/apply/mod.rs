@@ -24,7 +24,7 @@ pub(crate) fn apply(state: &mut State, index: u64, command: Command) -> Applied 
     let mut turn = Turn::new(state, index, command.stamp);
     let outcome = turn.dispatch(command.kind);
     turn.drain();
-    turn.put_off_telling();
+    turn.put_off_spreading();
     turn.settle_stacks();
     turn.finish(outcome)
 }

@@ -9,7 +9,7 @@ use crate::row::{
 };
 use crate::state::instance::Instance;
 use crate::state::stack::Past;
-use crate::state::{Engine, Resource, Stack, Stage, State, Trouble};
+use crate::state::{Engine, Resource, Span, Stack, Stage, State, Trouble};
 
 /// Rows that can only be placed once others are.
 #[derive(Default)]
@@ -121,7 +121,8 @@ fn place(
 
 fn place_stacks(state: &mut State) {
     let mut blobs = Vec::new();
-    for (id, stack) in &state.stacks {
+    for (id, stack) in &mut state.stacks {
+        stack.unsettling = stack.row.unsettling.len();
         if stack.row.named {
             let names = state
                 .stack_names
@@ -131,6 +132,13 @@ fn place_stacks(state: &mut State) {
         }
         for telling in &stack.row.telling {
             state.told.insert(telling.resource, telling.through);
+        }
+        for unsettling in &stack.row.unsettling {
+            let span = Span {
+                after: unsettling.after,
+                through: unsettling.through,
+            };
+            state.unsettling.insert(unsettling.resource, span);
         }
         if stack.takes_in() {
             state.queues.insert(*id);
@@ -199,11 +207,13 @@ fn place_resource(
     Ok(())
 }
 
-/// Nothing is settled to begin with.
+/// Nothing is settled to begin with, but what some take for settled.
 fn link_resources(state: &mut State) -> Result<(), LoadError> {
     for (id, resource) in &mut state.resources {
-        resource.unsettled = resource.row.requires.len() as u32;
         for required in &resource.row.requires {
+            let span = state.unsettling.get(required);
+            let taken = span.is_some_and(|span| span.contains(*id));
+            resource.unsettled += u32::from(!taken);
             state.dependents.insert((*required, *id));
         }
     }
@@ -348,11 +358,15 @@ fn place_past(
         .stacks
         .get_mut(&id)
         .ok_or_else(|| dangling(key.clone(), id))?;
-    let past = stack
-        .past
-        .get_mut(&revision)
-        .ok_or_else(|| dangling(key, revision))?;
-    past.items.insert(name, before);
+    match stack.past.get_mut(&revision) {
+        Some(past) => past.items.insert(name, before),
+        None => {
+            // The revision is forgotten already, and this is on its way.
+            state.queues.insert(id);
+            let forgotten = stack.forgotten_past.entry(revision);
+            forgotten.or_default().insert(name, before)
+        }
+    };
     Ok(())
 }
 

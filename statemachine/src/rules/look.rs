@@ -6,6 +6,7 @@ use crate::id::InstanceId;
 use crate::outcome::WaitReason;
 use crate::row::{Action, Observed};
 use crate::rules::Standing;
+use crate::rules::make::name_held;
 use crate::rules::settle::desired_fingerprint;
 use crate::state::State;
 
@@ -25,12 +26,15 @@ pub(crate) fn look_standing(state: &State, id: InstanceId) -> Standing {
     if row.on_hold || !row.traits.can_look {
         return Standing::Waits(WaitReason::OnHold(id));
     }
+    // What would be made again under its key, and can't be, is looked at: others may wait to know, and if its name is
+    // held, so may the holder.
     let making_failed = state
         .resource(row.resource)
         .trouble
         .as_ref()
         .is_some_and(|trouble| trouble.failed);
-    if creatable(state, id) && !making_failed {
+    let making_waits = making_failed || name_held(state, row.resource).is_some();
+    if creatable(state, id) && !making_waits {
         return Standing::Nothing;
     }
     if let Some(trouble) = instance.trouble.as_ref().filter(|trouble| trouble.failed) {

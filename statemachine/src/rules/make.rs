@@ -1,7 +1,7 @@
 //! Make: whether a resource may be created or updated now, and if not, why. Knows nothing of engines
 //! beyond their hosts.
 
-use crate::id::ResourceId;
+use crate::id::{InstanceId, ResourceId};
 use crate::outcome::WaitReason;
 use crate::row::Action;
 use crate::rules::Standing;
@@ -36,10 +36,7 @@ pub(crate) fn make_standing(
     let Some(trouble) = &resource.trouble else {
         return Standing::Now(action);
     };
-    if let Some(holder) = trouble.holder
-        && let Some(instance) = state.instances.get(&holder)
-        && instance.unwanted
-    {
+    if let Some(holder) = name_held(state, id) {
         return Standing::Waits(WaitReason::NameHeld(holder));
     }
     let attempts = trouble.attempts;
@@ -52,6 +49,13 @@ pub(crate) fn make_standing(
         not_before_ms,
     };
     Standing::Later(action, not_before_ms, reason)
+}
+
+/// Who holds the name that the resource needs, and is on its way out.
+pub(crate) fn name_held(state: &State, id: ResourceId) -> Option<InstanceId> {
+    let holder = state.resource(id).trouble.as_ref()?.holder?;
+    let instance = state.instances.get(&holder)?;
+    instance.unwanted.then_some(holder)
 }
 
 /// Something is going on with the current instance that comes first.
@@ -83,7 +87,7 @@ fn requirements_wait(
         return None;
     }
     let open =
-        |required: &&ResourceId| !state.knows_settled(**required, id) && !covered(**required);
+        |required: &&ResourceId| !state.takes_for_settled(**required, id) && !covered(**required);
     let first = resource.row.requires.iter().find(open)?;
     Some(WaitReason::Requires {
         first: state.resource(*first).row.name.clone(),

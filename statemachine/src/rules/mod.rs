@@ -10,9 +10,11 @@ pub(crate) mod placement;
 pub(crate) mod reshape;
 pub(crate) mod settle;
 pub(crate) mod slots;
+pub(crate) mod spread;
 pub(crate) mod tell;
 pub(crate) mod timeouts;
 pub(crate) mod unmake;
+pub(crate) mod unsettle;
 
 use crate::outcome::WaitReason;
 use crate::row::Action;

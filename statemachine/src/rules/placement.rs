@@ -2,7 +2,7 @@
 //! load: which of the suitable engines is taken is the dispatcher's choice.
 
 use crate::id::{EngineRef, InstanceId, ResourceId, Text};
-use crate::outcome::Refusal;
+use crate::outcome::{Refusal, WaitReason};
 use crate::row::LeaseState;
 use crate::state::{Engine, State};
 
@@ -60,6 +60,10 @@ pub(crate) fn live_engine(state: &State, engine: EngineRef) -> Result<&Engine, R
         .filter(|found| found.is(engine));
     let found = found.ok_or(Refusal::EngineNotLive)?;
     match found.row.lease {
+        LeaseState::Live if state.cluster.forgetting.contains(&found.row.host) => {
+            let host = found.row.host.clone();
+            Err(Refusal::Waits(WaitReason::HostGone(host)))
+        }
         LeaseState::Live => Ok(found),
         LeaseState::Draining => Err(Refusal::EngineDraining),
         LeaseState::Expired => Err(Refusal::EngineNotLive),

@@ -15,8 +15,7 @@ impl Turn<'_> {
         self.heal_due(id)
             || self.forget_absent(id)
             || self.retain(id)
-            || self.take_back_due(id)
-            || self.replace_other_type(id)
+            || (self.is_heard(id) && (self.take_back_due(id) || self.replace_other_type(id)))
     }
 
     /// Drift that was only told is healed once the policy says so.

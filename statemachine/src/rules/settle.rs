@@ -2,72 +2,29 @@
 //! what makes a resource unsettled.
 //!
 //! Order matters: whoever changes a resource first takes its settledness away, down the whole cone
-//! ([`Turn::disturb`]); only then are resources examined, from what is settled upwards. So no rule
-//! ever sees a value that is about to change.
-//!
-//! A cone that stops being settled is walked at once: it costs some 0.3 µs a member. One that settles
-//! costs more, as each member is examined; what is left of a very large one waits in the stack's row
-//! ([`tell`](super::tell)).
+//! ([`unsettle`](super::unsettle)); only then are resources examined, from what is settled upwards
+//! ([`tell`](super::tell)). So no rule ever sees a value that is about to change. What is left of a very
+//! large cone waits in the stack's row ([`spread`](super::spread)).
 
 use crate::digest::{Digest, fingerprint_with};
 use crate::id::{InstanceId, ResourceId, Subject};
 use crate::row::Observed;
 use crate::state::State;
 use crate::turn::Turn;
-use crate::view::Phase;
 
 impl Turn<'_> {
-    /// The resource is not (known to be) settled any more, nor is anything that depends on it.
-    pub(crate) fn disturb(&mut self, id: ResourceId) {
-        self.enqueue(id);
-        if !self.state.resource(id).settled {
-            return;
-        }
-        self.state.resource_mut(id).settled = false;
-        let mut cone = vec![id];
-        while let Some(below) = cone.pop() {
-            let through = self.untell(below);
-            let dependents = self.state.dependents_of(below);
-            let dependents: Vec<ResourceId> = dependents.take_while(|id| *id <= through).collect();
-            for id in dependents {
-                let resource = self.state.resource_mut(id);
-                resource.unsettled += 1;
-                if resource.settled {
-                    resource.settled = false;
-                    cone.push(id);
-                    self.waits_from_now(id);
-                } else if resource.unsettled == 1 {
-                    self.enqueue(id);
-                }
-            }
-        }
-    }
-
-    /// A member of a cone was settled and now only waits: nothing but its phase has changed, unless
-    /// deposed instances wait with it. No examination is due, so that a large cone costs little.
-    fn waits_from_now(&mut self, id: ResourceId) {
-        let resource = self.state.resource_mut(id);
-        if resource.has_deposed() || resource.queued || resource.phase != Some(Phase::Settled) {
-            self.enqueue(id);
-            return;
-        }
-        resource.phase = Some(Phase::Waiting);
-        let stack = resource.row.stack;
-        let counts = &mut self.state.stack_mut(stack).counts;
-        counts.settled -= 1;
-        counts.waiting += 1;
-        self.stack_moved(stack);
-    }
-
-    /// Examines, and tells dependents, until nothing follows any more or the entry has told enough.
+    /// Unsettles, examines, and tells dependents, until nothing follows any more or the entry has done
+    /// its share.
     pub(crate) fn drain(&mut self) {
         loop {
+            while self.unsettle_next() {}
             while let Some(id) = self.examine.pop_front() {
                 let Some(resource) = self.state.resources.get_mut(&id) else {
                     continue;
                 };
                 resource.queued = false;
                 self.examine_one(id);
+                while self.unsettle_next() {}
             }
             if !self.tell_next() {
                 return;
@@ -87,13 +44,16 @@ impl Turn<'_> {
     /// Make rule 1: what is as it should be is settled, without an action.
     fn judge_settled(&mut self, id: ResourceId) {
         let resource = self.state.resource(id);
-        if resource.settled || !as_desired(self.state, id) {
+        if resource.settled || !self.is_heard(id) || !as_desired(self.state, id) {
             return;
         }
         let current = resource
             .current
             .expect("what is as desired has a current instance");
         let footing = footing(self.state, id);
+        if self.state.instance(current).row.requires != footing && self.holds_still(id) {
+            return;
+        }
         self.set_requires(current, footing);
         self.clear_trouble(Subject::Resource(id));
         let resource = self.state.resource_mut(id);
@@ -120,6 +80,8 @@ impl Turn<'_> {
             "what is not desired requires nothing"
         );
         self.clear_trouble(Subject::Resource(id));
+        // Whoever had yet to hear depends on it no more.
+        self.unsettle_all(id);
         let resource = self
             .state
             .resources

@@ -5,13 +5,9 @@
 //! Depth first: what a told dependent leads to comes before the next dependent. So few resources are
 //! ever half-way through, however large the cone.
 
-use crate::id::{ResourceId, StackId};
-use crate::row::Telling;
+use crate::id::ResourceId;
+use crate::rules::unsettle::ALL;
 use crate::turn::Turn;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Nobody is left out.
-const ALL: ResourceId = ResourceId(u64::MAX);
 
 impl Turn<'_> {
     /// A resource is settled: its dependents are to know.
@@ -50,22 +46,22 @@ impl Turn<'_> {
             return false;
         }
         let from = (id, ResourceId(through.0 + 1));
-        match self
-            .state
-            .dependents
-            .range(from..=(id, ALL))
-            .next()
-            .copied()
-        {
-            Some((_, dependent)) => {
-                self.tells_left -= 1;
+        let mut rest = self.state.dependents.range(from..=(id, ALL));
+        let next = rest.next().map(|(_, dependent)| *dependent);
+        let last = rest.next().is_none();
+        match next {
+            Some(dependent) if !last => {
                 self.state.told.insert(id, dependent);
-                self.tell_one(dependent);
             }
-            None => {
+            _ => {
+                // Off the list before what follows is put on it: a long chain makes no long list.
                 self.state.told.remove(&id);
                 self.telling.pop();
             }
+        }
+        if let Some(dependent) = next {
+            self.tells_left -= 1;
+            self.tell_one(dependent);
         }
         true
     }
@@ -74,72 +70,10 @@ impl Turn<'_> {
     pub(crate) fn untell(&mut self, id: ResourceId) -> ResourceId {
         match self.state.told.remove(&id) {
             Some(through) => {
-                self.retold.insert(self.state.resource(id).row.stack);
+                self.respread.insert(self.state.resource(id).row.stack);
                 through
             }
             None => ALL,
         }
-    }
-
-    /// Carries on the rest of a stack's cone. True: it is through.
-    pub(crate) fn tell_on(&mut self, id: StackId) -> bool {
-        if self.state.stack(id).row.telling.is_empty() {
-            return true;
-        }
-        let rest = std::mem::take(&mut self.edit_stack(id).telling);
-        self.telling
-            .extend(rest.into_iter().map(|telling| telling.resource));
-        self.drain();
-        self.telling.is_empty()
-    }
-
-    /// What is left to be told waits in the rows of its stacks.
-    pub(crate) fn put_off_telling(&mut self) {
-        let left = std::mem::take(&mut self.telling);
-        let retold = std::mem::take(&mut self.retold);
-        if left.is_empty() && retold.is_empty() {
-            return;
-        }
-        let mut rests: BTreeMap<StackId, Vec<Telling>> = BTreeMap::new();
-        for stack in retold {
-            if let Some(stack_now) = self.state.stacks.get(&stack) {
-                rests.insert(stack, stack_now.row.telling.clone());
-            }
-        }
-        for resource in left {
-            let Some(known) = self.state.resources.get(&resource) else {
-                continue;
-            };
-            let stack = known.row.stack;
-            let rest = rests
-                .entry(stack)
-                .or_insert_with(|| self.state.stack(stack).row.telling.clone());
-            let through = ResourceId(0);
-            rest.push(Telling { resource, through });
-        }
-        for (stack, rest) in rests {
-            let rest = self.standing(rest);
-            self.edit_stack(stack).telling = rest;
-            match self.state.stack(stack).takes_in() {
-                true => self.state.queues.insert(stack),
-                false => self.state.queues.remove(&stack),
-            };
-        }
-    }
-
-    /// Of a list, the last mention of each resource that still has somebody to tell.
-    fn standing(&self, list: Vec<Telling>) -> Vec<Telling> {
-        let mut seen = BTreeSet::new();
-        let mut standing: Vec<Telling> = list
-            .into_iter()
-            .rev()
-            .filter(|telling| seen.insert(telling.resource))
-            .filter_map(|telling| {
-                let through = *self.state.told.get(&telling.resource)?;
-                Some(Telling { through, ..telling })
-            })
-            .collect();
-        standing.reverse();
-        standing
     }
 }

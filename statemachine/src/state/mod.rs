@@ -19,7 +19,7 @@ pub(crate) use engine::Engine;
 pub(crate) use instance::Instance;
 pub(crate) use names::Held;
 pub(crate) use queue::Stage;
-pub(crate) use resource::{Resource, Slot, Trouble};
+pub(crate) use resource::{Resource, Slot, Span, Trouble};
 pub(crate) use stack::Stack;
 
 /// Everything. Maps are ordered, so that no order can come from a hash.
@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) required_by: BTreeSet<(InstanceId, InstanceId)>,
     /// Settled resources of which not all dependents know yet: those up to this id do.
     pub(crate) told: BTreeMap<ResourceId, ResourceId>,
+    /// Resources that were settled, and which dependents have yet to hear that they are no more.
+    pub(crate) unsettling: BTreeMap<ResourceId, Span>,
     pub(crate) catalogue: Catalogue,
     pub(crate) held: Held,
     /// Host-bound instances by host.
@@ -49,7 +51,7 @@ pub(crate) struct State {
     pub(crate) blocked: BTreeSet<(InstanceId, ResourceId)>,
     /// Stacks with ready or later work.
     pub(crate) active: BTreeSet<StackId>,
-    /// Stacks with changes not yet all taken in.
+    /// Stacks of which something waits to be carried on.
     pub(crate) queues: BTreeSet<StackId>,
 }
 
@@ -83,10 +85,19 @@ impl State {
         self.stack_names.get(namespace)?.get(name).copied()
     }
 
-    /// What a resource requires is settled, and it has been told.
-    pub(crate) fn knows_settled(&self, required: ResourceId, dependent: ResourceId) -> bool {
+    /// A dependent takes what it requires for settled: it is, and the dependent knows; or it was, and the
+    /// dependent has not heard otherwise yet.
+    pub(crate) fn takes_for_settled(&self, required: ResourceId, dependent: ResourceId) -> bool {
+        if let Some(span) = self.unsettling.get(&required) {
+            return span.contains(dependent);
+        }
         let told = self.told.get(&required);
         self.resource(required).settled && told.is_none_or(|through| dependent <= *through)
+    }
+
+    /// Something waits to be carried on by a later entry.
+    pub(crate) fn wants_advance(&self) -> bool {
+        !self.queues.is_empty() || !self.cluster.forgetting.is_empty()
     }
 
     /// Who depends on the resource.

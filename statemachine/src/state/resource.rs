@@ -2,7 +2,7 @@
 
 use crate::command::{ErrorClass, Policy};
 use crate::digest::Digest;
-use crate::id::InstanceId;
+use crate::id::{InstanceId, ResourceId};
 use crate::row::{DesiredRow, ResourceRow, TroubleRow};
 use crate::view::Phase;
 
@@ -22,6 +22,19 @@ pub(crate) struct Resource {
     pub(crate) queued: bool,
     /// Where its making stands with the dispatcher.
     pub(crate) slot: Slot,
+}
+
+/// Dependents beyond one id, up to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) after: ResourceId,
+    pub(crate) through: ResourceId,
+}
+
+impl Span {
+    pub(crate) fn contains(self, dependent: ResourceId) -> bool {
+        self.after < dependent && dependent <= self.through
+    }
 }
 
 /// How a piece of work is listed for the dispatcher.

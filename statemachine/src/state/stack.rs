@@ -28,9 +28,15 @@ pub(crate) struct Stack {
     pub(crate) troubled: BTreeSet<Subject>,
     /// What drifts and is only told.
     pub(crate) drifted: BTreeSet<InstanceId>,
+    /// Resources of which some dependents have yet to hear that they are settled no more.
+    pub(crate) unsettling: usize,
+    /// Resources that would settle upon another footing once all have heard.
+    pub(crate) holding_still: BTreeSet<ResourceId>,
     /// Who uses which parameter.
     pub(crate) parameter_users: BTreeSet<(Text, ResourceId)>,
     pub(crate) past: BTreeMap<Revision, Past>,
+    /// What forgotten revisions replaced, as far as its rows are still there.
+    pub(crate) forgotten_past: BTreeMap<Revision, PastItems>,
     /// It was converged at the end of the last entry that touched it.
     pub(crate) converged: bool,
 }
@@ -47,8 +53,11 @@ pub(crate) struct Lane {
 #[derive(Clone, Debug)]
 pub(crate) struct Past {
     pub(crate) row: RevisionRow,
-    pub(crate) items: BTreeMap<Text, Option<Box<DesiredRow>>>,
+    pub(crate) items: PastItems,
 }
+
+/// What resources should have been before.
+pub(crate) type PastItems = BTreeMap<Text, Option<Box<DesiredRow>>>;
 
 impl Stack {
     pub(crate) fn new(row: StackRow) -> Stack {
@@ -65,15 +74,20 @@ impl Stack {
             lanes: Vec::new(),
             troubled: BTreeSet::new(),
             drifted: BTreeSet::new(),
+            unsettling: 0,
+            holding_still: BTreeSet::new(),
             parameter_users: BTreeSet::new(),
             past: BTreeMap::new(),
+            forgotten_past: BTreeMap::new(),
             converged: false,
         }
     }
 
     /// A change, or the rest of a large cone, is still being taken in.
     pub(crate) fn takes_in(&self) -> bool {
-        !self.row.queue.is_empty() || !self.row.telling.is_empty()
+        !self.row.queue.is_empty()
+            || !self.row.unsettling.is_empty()
+            || !self.row.telling.is_empty()
     }
 
     /// Why nothing of it may start.

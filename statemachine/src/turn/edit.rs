@@ -44,14 +44,17 @@ impl Turn<'_> {
                 .held
                 .take(&type_name, row.host.as_deref(), physical_id, id);
         }
-        let owner = row.resource;
+        let (owner, current) = (row.resource, row.is_current());
         let before = self
             .state
             .instances
             .insert(id, Box::new(Instance::new(row)));
         assert!(before.is_none(), "instance ids are never used again");
         self.touched.instances.insert(id);
-        self.disturb(owner);
+        if current {
+            self.disturb(owner);
+        }
+        self.enqueue(owner);
     }
 
     /// Changes an instance's row in everything but its role, host, physical id and requirements. If it
@@ -245,7 +248,10 @@ impl Turn<'_> {
         let instance = self.state.instance_mut(id);
         let before = std::mem::replace(&mut instance.row.role, role);
         let owner = instance.row.resource;
-        self.disturb(owner);
+        if before == Role::Current || role == Role::Current {
+            self.disturb(owner);
+            self.unsettle_all(owner);
+        }
         let resource = self.state.resource_mut(owner);
         match (before, role) {
             (Role::Current, Role::Deposed { since, .. }) => {
@@ -348,6 +354,11 @@ impl Turn<'_> {
             stance.may_become(Stance::None),
             "nothing is forgotten from {stance:?}"
         );
+        if self.state.instance(id).row.is_current() {
+            let owner = instance_owner(self, id);
+            self.disturb(owner);
+            self.unsettle_all(owner);
+        }
         self.clear_trouble(crate::id::Subject::Instance(id));
         self.clear_slot_of_instance(id);
         self.count_unwanted(id, false);
@@ -379,7 +390,6 @@ impl Turn<'_> {
         }
         self.touched.instances.insert(id);
         let owner = row.resource;
-        self.disturb(owner);
         let stack = {
             let resource = self.state.resource_mut(owner);
             if resource.current == Some(id) {

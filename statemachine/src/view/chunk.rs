@@ -80,8 +80,9 @@ pub(crate) fn may_follow(
     if !traits.travels() {
         return Err(ChunkRefusal::CannotLook);
     }
-    let firm =
-        |required: &ResourceId| state.knows_settled(*required, id) || creates.contains(required);
+    let firm = |required: &ResourceId| {
+        state.takes_for_settled(*required, id) || creates.contains(required)
+    };
     match resource.row.requires.iter().all(firm) {
         true => Ok(()),
         false => Err(ChunkRefusal::Footing),

@@ -279,7 +279,7 @@ impl StateMachine {
 
     /// Queues wait to be carried on: `Advance` is to be proposed.
     pub fn wants_advance(&self) -> bool {
-        !self.state.queues.is_empty()
+        self.state.wants_advance()
     }
 
     /// Stacks due to be rolled back: the failed revision, and the one to go back to.

@@ -12,7 +12,7 @@ use anneal_statemachine::digest::{Digest, fingerprint_with};
 use anneal_statemachine::id::{InstanceId, ResourceId, StackId, Subject, Text};
 use anneal_statemachine::row::{
     DefinitionRow, EngineRow, InstanceRow, Observed, ResourceRow, Role, RowChange, RowKey,
-    RowValue, StackRow, TroubleRow,
+    RowValue, StackRow, TroubleRow, Unsettling,
 };
 
 pub use questions::Standing;
@@ -101,6 +101,8 @@ pub struct Reference<'a> {
     pub names: BTreeMap<(StackId, Text), ResourceId>,
     /// Instances.
     pub instances: BTreeMap<InstanceId, &'a InstanceRow>,
+    /// Hosts that are gone, and not all of what lived there is forgotten.
+    pub forgetting: BTreeSet<Text>,
     /// Engines.
     pub engines: BTreeMap<u64, &'a EngineRow>,
     /// Current instance of each resource.
@@ -124,6 +126,7 @@ impl<'a> Reference<'a> {
             resources: BTreeMap::new(),
             names: BTreeMap::new(),
             instances: BTreeMap::new(),
+            forgetting: BTreeSet::new(),
             engines: BTreeMap::new(),
             current: BTreeMap::new(),
             deposed: BTreeMap::new(),
@@ -141,6 +144,9 @@ impl<'a> Reference<'a> {
                     found.names.insert((row.stack, row.name.clone()), *id);
                 }
                 (RowKey::Instance(id), RowValue::Instance(row)) => found.add_instance(*id, row),
+                (RowKey::Cluster, RowValue::Cluster(row)) => {
+                    found.forgetting.extend(row.forgetting.iter().cloned());
+                }
                 (RowKey::Engine(member), RowValue::Engine(row)) => {
                     found.engines.insert(*member, row);
                 }
@@ -181,10 +187,12 @@ impl<'a> Reference<'a> {
         };
         let mut settled = self.wanted(resource);
         for below in &row.requires {
-            settled &= self.work_out_settled(*below, path) && self.is_told(*below, resource);
+            self.work_out_settled(*below, path);
+            settled &= self.stands_firm_on(resource, *below);
         }
         path.pop();
         settled = settled
+            && self.unsettling(resource).is_none()
             && match self.current.get(&resource) {
                 None => false,
                 Some(current) => {
@@ -210,9 +218,18 @@ impl<'a> Reference<'a> {
             .is_none_or(|telling| resource <= telling.through)
     }
 
-    /// What it requires is settled, and it knows.
+    /// It was settled and is no more, and not all that depend on it have heard.
+    pub fn unsettling(&self, below: ResourceId) -> Option<Unsettling> {
+        let mut all = self.stacks.values().flat_map(|stack| &stack.unsettling);
+        all.find(|unsettling| unsettling.resource == below).copied()
+    }
+
+    /// What it requires is settled, and it knows; or it was, and it has not heard otherwise.
     pub fn stands_firm_on(&self, resource: ResourceId, below: ResourceId) -> bool {
-        self.settled.get(&below) == Some(&true) && self.is_told(below, resource)
+        match self.unsettling(below) {
+            Some(rest) => rest.after < resource && resource <= rest.through,
+            None => self.settled.get(&below) == Some(&true) && self.is_told(below, resource),
+        }
     }
 
     /// A definition is desired.
@@ -319,7 +336,7 @@ impl<'a> Reference<'a> {
 
 /// A change, or the rest of a large cone, is still being taken in.
 pub fn takes_in(stack: &StackRow) -> bool {
-    !stack.queue.is_empty() || !stack.telling.is_empty()
+    !stack.queue.is_empty() || !stack.telling.is_empty() || !stack.unsettling.is_empty()
 }
 
 /// The ids as a set.

@@ -66,12 +66,7 @@ impl Reference<'_> {
         if let Some(first) = self.predecessor_first(resource) {
             return Some(Obstacle::PredecessorFirst(first));
         }
-        if let Some(holder) = self
-            .trouble(Subject::Resource(resource))
-            .and_then(|trouble| trouble.holder)
-            && self.instances.contains_key(&holder)
-            && self.unwanted(holder)
-        {
+        if let Some(holder) = self.name_held(resource) {
             return Some(Obstacle::NameHeld(holder));
         }
         if let Some(obstacle) = self.trouble_obstacle(Subject::Resource(resource)) {
@@ -79,6 +74,12 @@ impl Reference<'_> {
         }
         self.stack_of(resource)
             .and_then(|stack| self.stack_obstacle(stack))
+    }
+
+    /// Who holds the name that it needs, and goes.
+    pub fn name_held(&self, resource: ResourceId) -> Option<InstanceId> {
+        let holder = self.trouble(Subject::Resource(resource))?.holder?;
+        (self.instances.contains_key(&holder) && self.unwanted(holder)).then_some(holder)
     }
 
     pub fn make_obstacle_of_instance(&self, current: InstanceId) -> Option<Obstacle> {
@@ -162,7 +163,9 @@ impl Reference<'_> {
             return Some(Obstacle::OnHold(instance));
         }
         let making = self.trouble(Subject::Resource(row.resource));
-        if self.again_under_key(instance) && !making.is_some_and(|trouble| trouble.failed) {
+        let making_waits =
+            making.is_some_and(|trouble| trouble.failed) || self.name_held(row.resource).is_some();
+        if self.again_under_key(instance) && !making_waits {
             return Some(Obstacle::NoNeed);
         }
         let looking = self.trouble(Subject::Instance(instance));

@@ -108,6 +108,25 @@ impl Reference<'_> {
         })
     }
 
+    /// What a forgotten revision replaced, and is not all gone yet.
+    pub fn forgotten_past(&self) -> impl Iterator<Item = (StackId, Revision)> {
+        self.rows.keys().filter_map(|key| match key {
+            RowKey::Past(stack, revision, _)
+                if !self.rows.contains_key(&RowKey::Revision(*stack, *revision)) =>
+            {
+                Some((*stack, *revision))
+            }
+            _ => None,
+        })
+    }
+
+    /// Something waits to be carried on by a later entry.
+    pub fn wants_advance(&self) -> bool {
+        self.stacks.values().any(|row| takes_in(row))
+            || !self.forgetting.is_empty()
+            || self.forgotten_past().next().is_some()
+    }
+
     /// The host has an engine that is not expired.
     pub fn live_or_draining(&self, host: &str) -> bool {
         self.engines

@@ -116,7 +116,7 @@ fn instance_changed(
     let Some(new) = new else {
         if let Some(old) = old {
             memory.gone.insert(id);
-            unknown_is_not_absent(command, id, old, None)?;
+            unknown_is_not_absent(before, command, id, old, None)?;
         }
         return Ok(());
     };
@@ -143,7 +143,7 @@ fn instance_changed(
             format!("i{id} went from {:?} to {:?}", old.host, new.host),
         );
     }
-    unknown_is_not_absent(command, id, old, Some(new))?;
+    unknown_is_not_absent(before, command, id, old, Some(new))?;
     deletion_is_one_way(command, id, old, new)?;
     if let Some(assignment) = &new.assignment
         && assignment.token.0 == index
@@ -198,6 +198,7 @@ fn token_grows(
 /// An `Unknown` ends by what a provider saw of this very instance, by a person's word, or because it never had an
 /// outside.
 fn unknown_is_not_absent(
+    before: &Reference,
     command: &Command,
     id: InstanceId,
     old: &InstanceRow,
@@ -217,6 +218,11 @@ fn unknown_is_not_absent(
                 || new.is_none() && old.physical_id.is_some() && names(&item.result)
         }),
         CommandKind::Resolve { .. } | CommandKind::ForgetHost { .. } => true,
+        // What is left of forgetting its host is carried on.
+        CommandKind::Advance => old
+            .host
+            .as_ref()
+            .is_some_and(|host| before.forgetting.contains(host)),
         _ => false,
     };
     if seen {

@@ -26,6 +26,8 @@ pub struct Config {
     pub faults: Faults,
     /// Percent of steps that disturb engines, the world or the leader.
     pub storm: u64,
+    /// Much stands on much, and queues last.
+    pub deep: bool,
     /// Number of steps before the faults are off.
     pub steps: u64,
 }
@@ -72,8 +74,35 @@ impl Config {
             },
             faults,
             storm: rate(&mut dice, 30),
+            deep: false,
             steps: dice.within(40, 260),
         }
+        .deepened(seed)
+    }
+
+    /// Every sixth history has much that stands on much, and queues that last: changes, losses and restarts come upon
+    /// cones that are half-way through.
+    fn deepened(mut self, seed: u64) -> Self {
+        if seed % 6 != 5 {
+            return self;
+        }
+        let mut dice = Dice::new(seed ^ 0xdee9);
+        self.deep = true;
+        self.most_resources = dice.within(4, 9);
+        self.density = dice.within(40, 95);
+        self.per_entry = dice.within(1, 3) as u32;
+        self.steps = dice.within(150, 350);
+        for kind in &mut self.kinds {
+            kind.host_bound |= !kind.derived && dice.percent(40);
+        }
+        if dice.percent(50) {
+            let overrun = self.faults.overrun;
+            self.faults = Faults {
+                overrun,
+                ..Faults::default()
+            };
+        }
+        self
     }
 }
 

@@ -82,11 +82,7 @@ impl Sim {
                 moved = true;
                 self.deliver(dice)?;
             }
-            let queued = self
-                .reference()
-                .stacks
-                .values()
-                .any(|row| crate::reference::takes_in(row));
+            let queued = self.reference().wants_advance();
             if !moved && !queued && !self.pass_to_next_moment() {
                 return Ok(());
             }

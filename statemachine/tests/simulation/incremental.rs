@@ -45,6 +45,9 @@ pub fn compare(machine: &Machine, now: &Reference) -> Result<(), Broken> {
     if stacks != now.stacks.keys().copied().collect() {
         return broken(LAW, format!("stacks {stacks:?}"));
     }
+    if machine.wants_advance() != now.wants_advance() {
+        return broken(LAW, format!("something waits: {}", machine.wants_advance()));
+    }
     phases(machine, now)?;
     for id in stacks {
         stack(machine, now, id)?;

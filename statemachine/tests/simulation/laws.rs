@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_statemachine::digest::Digest;
-use anneal_statemachine::id::{InstanceId, ResourceId, StackId, Subject, Text};
+use anneal_statemachine::id::{InstanceId, ResourceId, Revision, StackId, Subject, Text};
 use anneal_statemachine::row::{Action, DesiredRow, InstanceRow, Observed, Role, RowKey, RowValue};
 
 use crate::reference::{Obstacle, Reference, Rows, takes_in};
@@ -121,8 +121,12 @@ fn references_exist(rows: &Rows, now: &Reference) -> Result<(), Broken> {
             | RowKey::Trouble(Subject::Instance(id)) => now.instances.contains_key(id),
             RowKey::Trouble(Subject::Resource(id)) => now.resources.contains_key(id),
             RowKey::Revision(stack, _) => now.stacks.contains_key(stack),
+            // What a forgotten revision replaced goes bit by bit, the oldest first.
             RowKey::Past(stack, revision, _) => {
-                rows.contains_key(&RowKey::Revision(*stack, *revision))
+                let kept =
+                    RowKey::Revision(*stack, Revision(0))..RowKey::Revision(*stack, *revision);
+                now.stacks.contains_key(stack) && rows.range(kept).next().is_none()
+                    || rows.contains_key(&RowKey::Revision(*stack, *revision))
             }
             RowKey::Staged(request, _) => rows.contains_key(&RowKey::Stage(*request)),
             _ => true,

@@ -80,8 +80,9 @@ pub fn candidates(now: &Reference) -> Vec<Candidate> {
 }
 
 /// Whether an engine may do it, by type and host.
-fn suits(engine: &EngineRow, candidate: &Candidate) -> bool {
+fn suits(now: &Reference, engine: &EngineRow, candidate: &Candidate) -> bool {
     engine.lease == LeaseState::Live
+        && !now.forgetting.contains(&engine.host)
         && engine.offers.contains(&candidate.type_name)
         && candidate
             .host
@@ -106,8 +107,10 @@ impl Sim {
             .iter()
             .map(|(m, e)| (*m, (*e).clone()))
             .collect();
-        let suitable: Vec<&(u64, EngineRow)> =
-            engines.iter().filter(|(_, e)| suits(e, &chosen)).collect();
+        let suitable: Vec<&(u64, EngineRow)> = engines
+            .iter()
+            .filter(|(_, e)| suits(&now, e, &chosen))
+            .collect();
         let any = dice.pick(&engines).cloned();
         let engine = dice
             .pick(&suitable)
@@ -120,7 +123,7 @@ impl Sim {
             member,
             incarnation: row.incarnation,
         };
-        let mut expected = chosen.obstacle.is_none() && suits(&row, &chosen);
+        let mut expected = chosen.obstacle.is_none() && suits(&now, &row, &chosen);
         if wrong && dice.percent(30) {
             self.coverage.note("a stale assign is proposed");
             match &mut chosen.work {

@@ -1,6 +1,8 @@
 //! What people ask of the simulated cluster, and what must be answered. It must not know how an answer is found.
 
-use anneal_statemachine::command::{Change, CommandKind};
+use std::collections::BTreeSet;
+
+use anneal_statemachine::command::{ActionResult, Change, CommandKind, ReportItem};
 use anneal_statemachine::id::{InstanceId, Revision, StackId};
 use anneal_statemachine::outcome::{Outcome, Rejection};
 
@@ -243,6 +245,23 @@ impl Sim {
             .objects_of(origin)
             .map(|(_, o)| anneal_statemachine::id::Text::from(o.physical.as_str()))
             .find(|physical| !known_otherwise(physical));
+        // Who says which of several it is removes the others by hand, unless somebody knows of them, or is about to.
+        let known: BTreeSet<String> = now
+            .instances
+            .values()
+            .filter_map(|row| row.physical_id.as_ref().map(|id| id.to_string()))
+            .chain(physical_id.as_ref().map(|id| id.to_string()))
+            .chain(self.letters.iter().filter_map(told_id))
+            .collect();
+        let left: Vec<u64> = self
+            .world
+            .objects_of(origin)
+            .filter(|(_, o)| !known.contains(&o.physical))
+            .map(|(serial, _)| serial)
+            .collect();
+        for serial in left {
+            self.world.vanish(serial);
+        }
         let request = self.next_request();
         self.coverage.note("a person resolves what is on hold");
         let kind = CommandKind::Resolve {
@@ -259,6 +278,18 @@ impl Sim {
             _ => Ok(()),
         }
     }
+}
+
+/// The id that a report on its way tells of.
+fn told_id(letter: &ReportItem) -> Option<String> {
+    let id = match &letter.result {
+        ActionResult::Done(done) => done.physical_id.as_ref()?,
+        ActionResult::Failed(failure) => failure.physical_id.as_ref()?,
+        ActionResult::NoVerdict { physical_id, .. } => physical_id.as_ref()?,
+        ActionResult::LatePhysicalId { physical_id } => physical_id,
+        _ => return None,
+    };
+    Some(id.to_string())
 }
 
 fn base_of(change: &Change) -> Option<Revision> {

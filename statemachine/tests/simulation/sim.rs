@@ -10,7 +10,7 @@ use anneal_statemachine::command::{
 };
 use anneal_statemachine::id::{EngineRef, InstanceId, StackId, Token};
 use anneal_statemachine::outcome::{Applied, Outcome};
-use anneal_statemachine::row::{RowKey, RowValue};
+use anneal_statemachine::row::{Role, RowKey, RowValue, Unsettling};
 
 use super::blueprint::{Author, definition};
 use super::changes::check_entry;
@@ -210,6 +210,33 @@ impl Sim {
                 object.built_on = built_on.clone();
             }
         }
+        let spread = after.stacks.iter().filter_map(|(id, row)| {
+            let was = before.stacks.get(id)?;
+            Some((was, row))
+        });
+        for (was, row) in spread {
+            if !row.telling.is_empty() {
+                self.coverage.note("a cone waits to be told");
+            }
+            if !row.unsettling.is_empty() {
+                self.coverage.note("a cone waits to hear");
+            }
+            if row.unsettling.iter().any(|rest| rest.through.0 < u64::MAX) {
+                self.coverage.note("what was half told is settled no more");
+            }
+            let goes_on =
+                |rest: &Unsettling| row.unsettling.iter().any(|r| r.resource == rest.resource);
+            if was.unsettling.iter().any(goes_on) && !matches!(command.kind, CommandKind::Advance) {
+                self.coverage
+                    .note("something happens while a cone waits to hear");
+            }
+        }
+        if !after.forgetting.is_empty() {
+            self.coverage.note("a host is being forgotten");
+        }
+        if after.forgotten_past().next().is_some() {
+            self.coverage.note("history is being forgotten");
+        }
         self.note_exceptions(old);
         if let Some(story) = &mut self.story {
             super::story::changes(story, old, &self.rows);
@@ -228,9 +255,17 @@ impl Sim {
             if row.traits.derived_id {
                 self.world.excuse(id.0);
             }
-            if after.makes_way(*id) {
+            let first = matches!(
+                row.role,
+                Role::Deposed {
+                    before_successor: true,
+                    ..
+                }
+            );
+            // What stood on it when its deletion began stands on it no longer, whatever is wanted since.
+            if first || after.makes_way(*id) {
                 self.world.may_go_first.insert(id.0);
-            } else if row.assignment.is_none() {
+            } else if row.assignment.is_none() && !row.delete_begun {
                 self.world.may_go_first.remove(&id.0);
             }
         }

@@ -81,6 +81,11 @@ pub fn plan(config: &Config, seed: u64) -> Vec<Step> {
         (StepKind::Reload, 2),
         (StepKind::House, 2),
     ];
+    let weights = weights.map(|(kind, weight)| match kind {
+        StepKind::Tamper | StepKind::Observe if config.deep => (kind, weight + 8),
+        StepKind::Tend if config.deep => (kind, weight / 2),
+        _ => (kind, weight),
+    });
     let sum: u64 = weights.iter().map(|(_, weight)| weight).sum();
     let mut steps = Vec::new();
     for _ in 0..config.steps {
@@ -199,12 +204,7 @@ impl Sim {
 
     /// What the leader does besides assigning. True if a deadline had come: there may be more to it.
     pub fn tend(&mut self, dice: &mut Dice) -> Result<bool, Broken> {
-        if self
-            .reference()
-            .stacks
-            .values()
-            .any(|row| crate::reference::takes_in(row))
-        {
+        if self.reference().wants_advance() {
             self.coverage.note("a queue is carried on");
             self.propose(CommandKind::Advance)?;
         } else if dice.percent(10) {

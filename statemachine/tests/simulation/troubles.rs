@@ -10,12 +10,16 @@ use super::config::MARGIN_MS;
 use super::dice::Dice;
 use super::laws::{Broken, broken};
 use super::sim::Sim;
+use super::world::Call;
 use crate::reference::Reference;
 
 impl Sim {
     pub fn engine_trouble(&mut self, dice: &mut Dice) -> Result<(), Broken> {
         let at = dice.below(self.engines.len() as u64) as usize;
         let host = self.engines[at].host.clone();
+        if self.config.deep && dice.percent(25) {
+            return self.lose_host_for_good(&host, dice);
+        }
         match (dice.below(10), self.engines[at].name) {
             (0 | 1, None) => self.forget_host(&host),
             (_, None) => self.register(at),
@@ -48,6 +52,25 @@ impl Sim {
         }
     }
 
+    /// A machine is gone, and a person says so once its engines have been found to be. Another takes its place at once.
+    fn lose_host_for_good(&mut self, host: &str, dice: &mut Dice) -> Result<(), Broken> {
+        let on_host: Vec<usize> = (0..self.engines.len())
+            .filter(|at| self.engines[*at].host == host)
+            .collect();
+        for at in &on_host {
+            if self.engines[*at].name.is_some() {
+                self.crash(*at, dice)?;
+            }
+        }
+        self.wait(super::config::LEASE_MS + MARGIN_MS + 1);
+        self.expire(dice)?;
+        self.forget_host(host)?;
+        match dice.percent(50) {
+            true => self.register(on_host[0]),
+            false => Ok(()),
+        }
+    }
+
     pub fn crash(&mut self, at: usize, dice: &mut Dice) -> Result<(), Broken> {
         self.coverage.note("an engine is lost");
         let member = self.engines[at].member;
@@ -69,6 +92,9 @@ impl Sim {
             (_, false) => {
                 self.coverage.note("a host is forgotten");
                 self.world.lose_host(host);
+                let kinds = &self.world.kinds;
+                let gone = |call: &Call| kinds[call.kind].host_bound && call.host == host;
+                self.landing.retain(|call| !gone(call));
                 Ok(())
             }
             (outcome, true) => broken("a live host is not forgotten", format!("{outcome:?}")),
@@ -111,8 +137,28 @@ impl Sim {
         Ok(())
     }
 
+    /// Current instances of resources of which not all dependents know how they stand.
+    fn amid_cones(&self) -> Vec<InstanceId> {
+        let now = self.reference();
+        let telling = now.stacks.values().flat_map(|row| &row.telling);
+        let unsettling = now.stacks.values().flat_map(|row| &row.unsettling);
+        let resources = telling
+            .map(|rest| rest.resource)
+            .chain(unsettling.map(|rest| rest.resource));
+        resources
+            .filter_map(|resource| now.current.get(&resource).copied())
+            .collect()
+    }
+
     pub fn tamper(&mut self, dice: &mut Dice) -> Result<(), Broken> {
-        let all: Vec<u64> = self.world.objects.keys().copied().collect();
+        let mut all: Vec<u64> = self.world.objects.keys().copied().collect();
+        if self.config.deep && dice.percent(60) {
+            let amid = self.amid_cones();
+            let is_amid = |serial: &u64| amid.contains(&InstanceId(self.world.objects[serial].tag));
+            if all.iter().any(is_amid) {
+                all.retain(is_amid);
+            }
+        }
         let Some(serial) = dice.pick(&all).copied() else {
             return Ok(());
         };
@@ -180,12 +226,18 @@ impl Sim {
 
     pub fn observe(&mut self, dice: &mut Dice) -> Result<(), Broken> {
         let now = self.reference();
-        let settled: Vec<InstanceId> = now
+        let mut settled: Vec<InstanceId> = now
             .current
             .iter()
             .filter(|(r, _)| now.settled[r])
             .map(|(_, instance)| *instance)
             .collect();
+        if self.config.deep && dice.percent(60) {
+            let amid = self.amid_cones();
+            if settled.iter().any(|id| amid.contains(id)) {
+                settled.retain(|id| amid.contains(id));
+            }
+        }
         let chosen = dice.pick(&settled).copied();
         let seen = chosen.and_then(|id| self.see(&now, id));
         self.observations.extend(seen);

@@ -30,6 +30,7 @@ impl Turn<'_> {
             events_from: self.index,
             queue: Vec::new(),
             telling: Vec::new(),
+            unsettling: Vec::new(),
             created_wall_ms: self.stamp.wall_ms,
             revised_wall_ms: self.stamp.wall_ms,
         };

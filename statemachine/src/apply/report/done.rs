@@ -98,6 +98,11 @@ impl Turn<'_> {
 
     /// Something is there: its id and everything that it offers.
     pub(super) fn is_there(&mut self, id: InstanceId, done: Done) {
+        let row = &self.state.instance(id).row;
+        assert!(
+            !row.is_current() || self.is_heard(row.resource),
+            "nothing runs on what is still taken for settled"
+        );
         self.keep_told(id, done.values, done.private);
         if let Some(properties) = done.properties {
             self.put(RowKey::Properties(id), RowValue::Properties(properties));

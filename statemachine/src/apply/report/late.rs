@@ -247,6 +247,7 @@ fn blank_stack(tombstone: &TombstoneRow, index: u64, wall_ms: u64) -> StackRow {
         events_from: index,
         queue: Vec::new(),
         telling: Vec::new(),
+        unsettling: Vec::new(),
         created_wall_ms: wall_ms,
         revised_wall_ms: wall_ms,
     }
