@@ -10,6 +10,8 @@ use anneal_node::member::{Config, Member, MemberError};
 use anneal_node::replica::{Replica, ReplicaConfig};
 use anneal_node::storage::directory::DirectoryError;
 
+use tokio::task::JoinHandle;
+
 use crate::command::serve;
 use crate::exit::{Failure, GAVE_UP, Outcome, REFUSED};
 use crate::interrupt::Interrupts;
@@ -39,7 +41,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Embedded {
     address: String,
     /// None: it belongs to another process.
-    member: Option<Member>,
+    member: Option<(Member, JoinHandle<()>)>,
 }
 
 impl Embedded {
@@ -78,9 +80,12 @@ impl Embedded {
 
     /// Ends it in order: what runs is finished. A signal ends it at once.
     pub(crate) async fn close(self) {
-        let Some(member) = self.member else {
+        let Some((member, watch)) = self.member else {
             return;
         };
+        watch.abort();
+        // It lets go of the member's files, or else they could not be closed.
+        let _ = watch.await;
         // A stale address is only a refused connection; the next start writes a new one.
         let _ = std::fs::remove_file(address_file());
         let interrupted = async {
@@ -113,13 +118,13 @@ async fn start(purpose: Purpose) -> Result<Embedded, MemberError> {
         config.capacity = 0;
     }
     let member = Member::start(config, providers::registry()).await?;
-    tokio::spawn(end_when_it_fails(member.replica().clone()));
+    let watch = tokio::spawn(end_when_it_fails(member.replica().clone()));
     let address = member.address().to_string();
     // Without it other processes cannot ask this one, and say that the directory is in use.
     let _ = std::fs::write(address_file(), &address);
     Ok(Embedded {
         address,
-        member: Some(member),
+        member: Some((member, watch)),
     })
 }
 

@@ -103,3 +103,41 @@ async fn crash(member: anneal_node::Member) {
     member.replica().clone().stop().await.unwrap();
     drop(member);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_stops_and_ends_before_its_files_are_closed_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = Arc::new(World::new());
+    let home = directory.path().join("member");
+    let member = start_alone(quick(&home, &[], "a"), &world).await;
+    let template = "
+heat_template_version: 2021-04-16
+resources:
+  thing: { type: Test::Thing, properties: { value: x } }
+";
+    let stack = submit(&member, Verb::Create, "web", template, None).await;
+    until_converged(&member, stack).await;
+    let still_open = member.replica().clone();
+    member.shutdown().await.unwrap();
+
+    // What is on disk now is what a process would leave that ends here.
+    let left = directory.path().join("left");
+    copy(&home, &left);
+    let again = start_alone(quick(&left, &[], "a"), &world).await;
+    until_converged(&again, stack).await;
+    assert_eq!(world.effects_on("thing"), ["create"]);
+    again.shutdown().await.unwrap();
+    drop(still_open);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => std::fs::copy(entry.path(), to).map(|_| ()).unwrap(),
+        }
+    }
+}

@@ -205,10 +205,8 @@ impl Replica {
         self.raft().shutdown().await.map_err(io::Error::other)?;
         let store = self.inner.shared.read(|state| state.store.clone());
         let (mut rows, mut log) = (store.closed(), self.inner.log.closed());
-        tokio::task::spawn_blocking(move || store.flush())
-            .await
-            .map_err(io::Error::other)??;
-        drop(self);
+        // Closed, rows and position are written to disk together. Should that not come to pass, the log is replayed.
+        drop((store, self));
         // Whoever still has a hand on them lets go as soon as it notices.
         let closed = async { while rows.changed().await.is_ok() || log.changed().await.is_ok() {} };
         if tokio::time::timeout(CLOSE_PATIENCE, closed).await.is_err() {

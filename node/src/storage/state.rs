@@ -188,11 +188,6 @@ impl StateStore {
         }
     }
 
-    /// Writes rows to disk now, so that a restart has nothing to replay.
-    pub fn flush(&self) -> io::Result<()> {
-        self.db().flush().map_err(io_error)
-    }
-
     /// Writes all rows and their position, as they are at one moment, to a new directory.
     pub(super) fn checkpoint_to(&self, path: &Path) -> io::Result<()> {
         RocksCheckpoint::new(self.db())
