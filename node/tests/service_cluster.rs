@@ -213,6 +213,13 @@ async fn without_a_quorum_a_member_says_who_is_there_and_a_local_read_still_work
     };
     let shown = client.show_stack(&web(), local).await.unwrap();
     assert_eq!(shown.name, "web");
+    eventually("it does not call itself healthy", async || {
+        let status = client.cluster_status(true).await.unwrap();
+        (!status.healthy && status.leader == 0).then_some(())
+    })
+    .await;
+    let members = client.members(true).await.unwrap().members;
+    assert!(members.iter().all(|member| member.role != "leader"));
     let refused = client.pause(&id(), &web()).await;
     assert!(
         matches!(

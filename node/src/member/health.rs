@@ -14,7 +14,7 @@ pub(super) async fn report(context: Context, reporter: HealthReporter) {
     let mut caught_up = false;
     let mut serving = false;
     loop {
-        let leader = context.replica.leader().is_some();
+        let leader = context.replica.is_led();
         // Once caught up, it stays so as long as there is a leader to follow.
         caught_up = leader && (caught_up || context.replica.has_caught_up());
         let now = caught_up && !*context.draining.borrow();

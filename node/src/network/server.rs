@@ -61,9 +61,11 @@ impl Peer for PeerService {
         request: Request<Streaming<proto::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         // The first that is broken ends the stream; the sender begins anew.
+        let replica = self.replica.clone();
         let requests = self
             .take(request)?
-            .map(|request| {
+            .map(move |request| {
+                replica.heard();
                 let request = codec::peer::read_append_request(request?);
                 request.map_err(|error| {
                     tracing::warn!(%error, "an append cannot be read");

@@ -155,7 +155,7 @@ impl Replica {
             .and_then(|it| it.position().last);
         ClusterView {
             cluster_id: self.addressee().cluster_id.clone(),
-            leader: metrics.current_leader,
+            leader: metrics.current_leader.filter(|_| self.is_led()),
             term: metrics.current_term,
             answered_by: self.member_id(),
             last_log_index,
@@ -172,9 +172,10 @@ impl Replica {
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
         let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let leader = metrics.current_leader.filter(|_| self.is_led());
         let asked = membership.nodes().map(|(id, node)| {
             let matched = metrics.replication.as_ref().and_then(|all| *all.get(id)?);
-            let role = if metrics.current_leader == Some(*id) {
+            let role = if leader == Some(*id) {
                 Role::Leader
             } else if voters.contains(id) {
                 Role::Voter

@@ -18,7 +18,10 @@ pub mod types;
 mod upkeep;
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::{Duration, Instant},
 };
 
@@ -61,6 +64,8 @@ struct Inner {
     membership: tokio::sync::Mutex<()>,
     /// A voter not heard of for this long is not counted on.
     silence: Duration,
+    /// When a leader was last heard, in milliseconds since the anchor; 0: not yet.
+    heard_ms: AtomicU64,
     /// It was asked to stop.
     stopping: AtomicBool,
     /// Why it cannot go on.

@@ -3,6 +3,7 @@
 //! The leader makes sure, with a round to a quorum, that it still leads, and says up to which entry; the
 //! member that reads waits until it has applied that.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anneal_proto::peer::v1::{ReadIndexRequest, peer_client::PeerClient};
@@ -101,6 +102,29 @@ impl Replica {
         let began = Instant::now();
         self.read_index().await?;
         Ok(began)
+    }
+
+    /// A leader was heard.
+    pub fn heard(&self) {
+        let heard_ms = self.inner.anchor.1.elapsed().as_millis();
+        let heard_ms = u64::try_from(heard_ms).unwrap_or(u64::MAX).max(1);
+        self.inner.heard_ms.store(heard_ms, Ordering::Relaxed);
+    }
+
+    /// Whether there is a leader, as far as this member can tell: it leads with a quorum behind it, or has heard of the
+    /// one that leads within the longest silence that begins no election. Raft's own view names the last leader until
+    /// there is another.
+    pub fn is_led(&self) -> bool {
+        let since = match &*self.leadership().borrow() {
+            LeadershipView::Leading(_) => self.quorum_acknowledged().map(|at| at.elapsed()),
+            LeadershipView::Follower(_) => {
+                let heard_ms = self.inner.heard_ms.load(Ordering::Relaxed);
+                let heard = (heard_ms > 0).then(|| Duration::from_millis(heard_ms));
+                heard.map(|heard| self.inner.anchor.1.elapsed().saturating_sub(heard))
+            }
+            LeadershipView::None | LeadershipView::Elected => None,
+        };
+        since.is_some_and(|since| since < self.inner.silence)
     }
 
     /// As leader: when a call to which a quorum answered was last sent. A lone voter is its own quorum: now.

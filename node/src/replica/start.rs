@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -133,6 +133,7 @@ impl Replica {
                 leadership: view.subscribe(),
                 membership: tokio::sync::Mutex::new(()),
                 silence: config.election_max,
+                heard_ms: AtomicU64::new(0),
                 stopping: AtomicBool::new(false),
                 fatal: Fatal::new(),
                 anchor: (anchor.1, anchor.0),

@@ -12,7 +12,7 @@ use super::{
     status::{membership, refused, status},
 };
 use crate::{
-    replica::{LeadershipView, MemberView, Role},
+    replica::{MemberView, Role},
     submit::{Refused, request_id},
 };
 
@@ -62,10 +62,6 @@ impl Cluster for Api {
             }
             (totals.0, totals.1, totals.2, state.feature_level())
         });
-        let leader_known = !matches!(
-            &*self.replica.leadership().borrow(),
-            LeadershipView::None | LeadershipView::Elected
-        );
         let behind = cluster.last_log_index.saturating_sub(cluster.applied_index);
         Ok(Response::new(v1::ClusterStatus {
             cluster_id: cluster.cluster_id,
@@ -82,7 +78,7 @@ impl Cluster for Api {
             in_flight,
             feature_level,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            healthy: leader_known && behind <= BEHIND_ENTRIES,
+            healthy: self.replica.is_led() && behind <= BEHIND_ENTRIES,
         }))
     }
 
