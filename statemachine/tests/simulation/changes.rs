@@ -214,7 +214,7 @@ fn unknown_is_not_absent(
     let seen = match &command.kind {
         CommandKind::Report { items } => items.iter().any(|item| {
             // Another's id can show that this one's object is not its own.
-            item.instance == id && !matches!(item.result, ActionResult::NoVerdict { .. })
+            item.instance == id && has_seen(&item.result)
                 || new.is_none() && old.physical_id.is_some() && names(&item.result)
         }),
         CommandKind::Resolve { .. } | CommandKind::ForgetHost { .. } => true,
@@ -234,6 +234,14 @@ fn unknown_is_not_absent(
         command.kind
     );
     broken("unknown is never absent", text)
+}
+
+/// A provider has seen what there is; an attempt that failed proves nothing about an earlier one.
+fn has_seen(result: &ActionResult) -> bool {
+    matches!(
+        result,
+        ActionResult::Done(_) | ActionResult::Looked(_) | ActionResult::Gone
+    )
 }
 
 fn names(result: &ActionResult) -> bool {
