@@ -25,6 +25,7 @@ pub fn check_entry(
                 let old = before.instances.get(id).copied();
                 let new = after.instances.get(id).copied();
                 instance_changed(memory, before, command, index, *id, old, new)?;
+                declined_is_as_before(command, after, *id, old, new)?;
             }
             RowKey::Resource(id) => {
                 if !after.resources.contains_key(id) {
@@ -253,6 +254,41 @@ fn names(result: &ActionResult) -> bool {
             | ActionResult::Failed(_)
             | ActionResult::NoVerdict { .. }
     )
+}
+
+/// What was declined never began: it requires what it did before, unless it has settled since.
+fn declined_is_as_before(
+    command: &Command,
+    after: &Reference,
+    id: InstanceId,
+    old: Option<&InstanceRow>,
+    new: Option<&InstanceRow>,
+) -> Result<(), Broken> {
+    let (Some(old), Some(new), CommandKind::Report { items }) = (old, new, &command.kind) else {
+        return Ok(());
+    };
+    let Some(assignment) = old.assignment.as_ref() else {
+        return Ok(());
+    };
+    // The first report under its token is the one that counts.
+    let first = items.iter().find(|item| {
+        item.instance == id
+            && item.token == assignment.token
+            && item.engine == assignment.engine
+            && !matches!(item.result, ActionResult::LatePhysicalId { .. })
+    });
+    let declined = first.is_some_and(|item| matches!(item.result, ActionResult::Declined { .. }));
+    let before = &assignment.requires_before;
+    let more = new.requires.iter().find(|below| !before.contains(below));
+    match more {
+        Some(more)
+            if declined && assignment.action == Action::Update && !after.settled[&new.resource] =>
+        {
+            let text = format!("i{id} declined its update, and requires i{more}");
+            broken("what is declined is as before", text)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn deletion_is_one_way(
