@@ -166,6 +166,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
         "what made way for a successor goes, though none is wanted any more",
     ),
     (
+        947_752,
+        "it settles within an entry that then takes in the next change",
+    ),
+    (
         733_985,
         "a create that may have been made keeps alive who holds its name, and waits for it",
     ),

@@ -25,6 +25,7 @@ pub fn check_entry(
                 let old = before.instances.get(id).copied();
                 let new = after.instances.get(id).copied();
                 instance_changed(memory, before, command, index, *id, old, new)?;
+                declined_is_as_before(command, after, *id, old, new)?;
             }
             RowKey::Resource(id) => {
                 if !after.resources.contains_key(id) {
@@ -214,7 +215,7 @@ fn unknown_is_not_absent(
     let seen = match &command.kind {
         CommandKind::Report { items } => items.iter().any(|item| {
             // Another's id can show that this one's object is not its own.
-            item.instance == id && !matches!(item.result, ActionResult::NoVerdict { .. })
+            item.instance == id && has_seen(&item.result)
                 || new.is_none() && old.physical_id.is_some() && names(&item.result)
         }),
         CommandKind::Resolve { .. } | CommandKind::ForgetHost { .. } => true,
@@ -236,6 +237,14 @@ fn unknown_is_not_absent(
     broken("unknown is never absent", text)
 }
 
+/// A provider has seen what there is; an attempt that failed proves nothing about an earlier one.
+fn has_seen(result: &ActionResult) -> bool {
+    matches!(
+        result,
+        ActionResult::Done(_) | ActionResult::Looked(_) | ActionResult::Gone
+    )
+}
+
 fn names(result: &ActionResult) -> bool {
     matches!(
         result,
@@ -245,6 +254,41 @@ fn names(result: &ActionResult) -> bool {
             | ActionResult::Failed(_)
             | ActionResult::NoVerdict { .. }
     )
+}
+
+/// What was declined never began: it requires what it did before, unless it has settled since.
+fn declined_is_as_before(
+    command: &Command,
+    after: &Reference,
+    id: InstanceId,
+    old: Option<&InstanceRow>,
+    new: Option<&InstanceRow>,
+) -> Result<(), Broken> {
+    let (Some(old), Some(new), CommandKind::Report { items }) = (old, new, &command.kind) else {
+        return Ok(());
+    };
+    let Some(assignment) = old.assignment.as_ref() else {
+        return Ok(());
+    };
+    // The first report under its token is the one that counts.
+    let first = items.iter().find(|item| {
+        item.instance == id
+            && item.token == assignment.token
+            && item.engine == assignment.engine
+            && !matches!(item.result, ActionResult::LatePhysicalId { .. })
+    });
+    let declined = first.is_some_and(|item| matches!(item.result, ActionResult::Declined { .. }));
+    let before = &assignment.requires_before;
+    let more = new.requires.iter().find(|below| !before.contains(below));
+    match more {
+        Some(more)
+            if declined && assignment.action == Action::Update && !after.settled[&new.resource] =>
+        {
+            let text = format!("i{id} declined its update, and requires i{more}");
+            broken("what is declined is as before", text)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn deletion_is_one_way(

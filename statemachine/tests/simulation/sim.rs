@@ -10,7 +10,7 @@ use anneal_statemachine::command::{
 };
 use anneal_statemachine::id::{EngineRef, InstanceId, StackId, Token};
 use anneal_statemachine::outcome::{Applied, Outcome};
-use anneal_statemachine::row::{Role, RowKey, RowValue, Unsettling};
+use anneal_statemachine::row::{Role, RowKey, RowValue, StagedRow, Unsettling};
 
 use super::blueprint::{Author, definition};
 use super::changes::check_entry;
@@ -202,6 +202,25 @@ impl Sim {
                 Some((after.current.get(resource)?.0, stands_on(&after, *resource)))
             })
             .collect();
+        // It may have settled within the entry, before a change that waited was taken in by the same.
+        let meanwhile: Vec<_> = match &command.kind {
+            CommandKind::Advance => after
+                .instances
+                .iter()
+                .filter(|(id, row)| {
+                    let name = &after.resources[&row.resource].name;
+                    let was = before.instances.get(id);
+                    !after.in_flight(**id)
+                        && was.is_some_and(|was| {
+                            was.fingerprint == row.fingerprint && was.assignment.is_none()
+                        })
+                        && self.taken_in(old, name).next().is_some()
+                })
+                .map(|(id, row)| (id.0, row.requires.iter().map(|below| below.0).collect()))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let footings: Vec<_> = footings.into_iter().chain(meanwhile).collect();
         for object in self.world.objects.values_mut() {
             if let Some((_, built_on)) = footings
                 .iter()
@@ -286,13 +305,20 @@ impl Sim {
 
     /// A staged change that this entry took in, perhaps with others, said that what is called so is retained.
     fn retained_meanwhile(&self, old: &Rows, name: &str) -> bool {
-        old.iter().any(|(key, value)| match value {
+        self.taken_in(old, name).any(|staged| {
+            let desired = staged.desired.as_ref();
+            let policy = desired.and_then(|desired| desired.policy.as_ref());
+            policy.is_some_and(|policy| policy.deletion == DeletionPolicy::Retain)
+        })
+    }
+
+    /// What staged changes said of a name, as far as this entry has taken them in.
+    fn taken_in<'o>(&'o self, old: &'o Rows, name: &'o str) -> impl Iterator<Item = &'o StagedRow> {
+        old.iter().filter_map(move |(key, value)| match value {
             RowValue::Staged(staged) if *staged.name == *name && !self.rows.contains_key(key) => {
-                let desired = staged.desired.as_ref();
-                let policy = desired.and_then(|desired| desired.policy.as_ref());
-                policy.is_some_and(|policy| policy.deletion == DeletionPolicy::Retain)
+                Some(&**staged)
             }
-            _ => false,
+            _ => None,
         })
     }
 
