@@ -251,6 +251,9 @@ pub struct AttributeSchema {
     pub kind: Kind,
     /// Whether its value is secret.
     pub secret: bool,
+    /// The property that it is computed from in a way that does not show it, such as a digest: it is secret if that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub computed_from: Option<String>,
 }
 
 impl TypeSchema {
@@ -400,7 +403,15 @@ impl AttributeSchema {
             description: description.to_owned(),
             kind,
             secret: false,
+            computed_from: None,
         }
+    }
+
+    /// It is computed from a property, and as secret as that.
+    #[must_use]
+    pub fn computed_from(mut self, property: &str) -> Self {
+        self.computed_from = Some(property.to_owned());
+        self
     }
 
     /// Its value is secret.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::{Ask, Said};
 use super::facts::{Facts, NotBegun, Walked};
-use super::secrets::{texts_at, texts_of};
+use super::secrets::{Secrets, texts_at, texts_of};
 use super::values::{Stored, Unreadable, Values, canonical};
 use super::verdict::{self, Used};
 use crate::replica::Rows;
@@ -243,12 +243,12 @@ impl Order {
         values: &Values,
         properties: &serde_json::Value,
         sensitive: &[String],
-    ) -> std::io::Result<Vec<String>> {
+    ) -> std::io::Result<Secrets> {
         if sensitive.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Secrets::default());
         }
-        let mut secrets = texts_at(properties, sensitive);
-        let mut add = |secret: &serde_json::Value| secrets.extend(texts_of(secret));
+        let mut texts = texts_at(properties, sensitive);
+        let mut add = |secret: &serde_json::Value| texts.extend(texts_of(secret));
         values.sensitive().for_each(&mut add);
         if let Some(parameters) = self.facts.parameters {
             let stored = rows.blob(parameters)?.unwrap_or_default();
@@ -257,7 +257,10 @@ impl Order {
             let hidden = parameters.values().filter(|parameter| parameter.hidden);
             hidden.for_each(|parameter| add(&parameter.value));
         }
-        Ok(secrets)
+        Ok(Secrets {
+            texts,
+            at: sensitive.to_vec(),
+        })
     }
 
     /// The aim of a look is known if what the lost action used can be put together again: the fingerprint tells.

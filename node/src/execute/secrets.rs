@@ -9,6 +9,27 @@ const TELLING_CHARACTERS: usize = 4;
 /// What stands for a secret.
 const MASK: &str = "***";
 
+/// What is secret among the properties of a resource.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Secrets {
+    /// The texts that must not come out.
+    pub(crate) texts: Vec<String>,
+    /// JSON pointers into the properties.
+    pub(crate) at: Vec<String>,
+}
+
+impl Secrets {
+    /// Whether a property is secret, as a whole or in part.
+    pub(crate) fn are_in(&self, property: &str) -> bool {
+        self.at.iter().any(|pointer| {
+            let rest = pointer
+                .strip_prefix('/')
+                .and_then(|rest| rest.strip_prefix(property));
+            pointer.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+}
+
 /// The texts of what JSON pointers into some properties point to.
 pub(crate) fn texts_at(properties: &Json, pointers: &[String]) -> Vec<String> {
     let pointed = pointers
@@ -98,5 +119,15 @@ mod tests {
         assert_eq!(masked(r#"got "sword\nfish""#), r#"got "***""#);
         assert_eq!(masked("exit code 12"), "exit code 12", "too short to tell");
         assert_eq!(masked("12"), "***");
+    }
+
+    #[test]
+    fn what_is_computed_from_a_secret_property_is_known_by_its_pointer() {
+        let secrets = Secrets {
+            texts: Vec::new(),
+            at: vec!["/content".to_owned(), "/login/password".to_owned()],
+        };
+        assert!(secrets.are_in("content") && secrets.are_in("login"));
+        assert!(!secrets.are_in("path") && !secrets.are_in("cont"));
     }
 }

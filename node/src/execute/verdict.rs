@@ -12,7 +12,7 @@ use anneal_statemachine::command::{
 use bytes::Bytes;
 
 use super::{
-    secrets::{carries, masked},
+    secrets::{Secrets, carries, masked},
     values::offered,
 };
 
@@ -23,8 +23,8 @@ pub(crate) struct Used {
     pub(crate) properties: Option<Bytes>,
     /// Every value that the definition refers to.
     pub(crate) inputs: Vec<Input>,
-    /// The texts of what was secret among the properties.
-    pub(crate) secrets: Vec<String>,
+    /// What was secret among the properties.
+    pub(crate) secrets: Secrets,
 }
 
 /// The end of a create, update or delete.
@@ -47,7 +47,7 @@ pub(crate) fn of_apply(
             physical_id,
             message,
         }) => ActionResult::Conflict {
-            message: masked(message, &used.secrets).into(),
+            message: masked(message, &used.secrets.texts).into(),
             physical_id: Some(physical_id.into()),
         },
         Err(failure) => of_failure(schema, &used.secrets, failure),
@@ -128,12 +128,12 @@ pub(crate) fn declined(reason: impl Into<String>) -> ActionResult {
 /// What a provider says of a failure may repeat what it was given.
 fn without_secrets(failure: Failure, used: &Used) -> Failure {
     Failure {
-        message: masked(failure.message, &used.secrets),
+        message: masked(failure.message, &used.secrets.texts),
         ..failure
     }
 }
 
-fn of_failure(schema: &TypeSchema, secrets: &[String], failure: Failure) -> ActionResult {
+fn of_failure(schema: &TypeSchema, secrets: &Secrets, failure: Failure) -> ActionResult {
     let retry_after_ms = failure
         .retry_after
         .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
@@ -179,11 +179,14 @@ fn done(schema: &TypeSchema, made: Made, used: Option<Used>) -> Done {
     }
 }
 
-fn values(schema: &TypeSchema, made: &Made, secrets: &[String]) -> Vec<Value> {
+fn values(schema: &TypeSchema, made: &Made, secrets: &Secrets) -> Vec<Value> {
     let secret: BTreeSet<&str> = schema
         .attributes
         .iter()
-        .filter(|attribute| attribute.secret)
+        .filter(|attribute| {
+            let computed_from = attribute.computed_from.as_deref();
+            attribute.secret || computed_from.is_some_and(|property| secrets.are_in(property))
+        })
         .map(|attribute| attribute.name.as_str())
         .chain(made.secret_attributes.iter().map(String::as_str))
         .collect();
@@ -193,10 +196,10 @@ fn values(schema: &TypeSchema, made: &Made, secrets: &[String]) -> Vec<Value> {
         secret.contains(name.as_str()) && found.as_str() == Some(reference.as_str())
     });
     let reference = serde_json::Value::from(reference.as_str());
-    let reference_secret = reference_secret || carries(&reference, secrets);
+    let reference_secret = reference_secret || carries(&reference, &secrets.texts);
     let mut values = vec![offered(None, &reference, reference_secret)];
     for (name, found) in &made.attributes {
-        let sensitive = secret.contains(name.as_str()) || carries(found, secrets);
+        let sensitive = secret.contains(name.as_str()) || carries(found, &secrets.texts);
         values.push(offered(Some(name), found, sensitive));
     }
     values

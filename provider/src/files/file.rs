@@ -66,7 +66,8 @@ impl Object for File {
                 "digest",
                 Kind::String,
                 "SHA-256 of its content, as `sha256:…`.",
-            ),
+            )
+            .computed_from("content"),
         ];
         schema
     }
