@@ -208,13 +208,21 @@ async fn failures(client: &Client, stack: &StackName) -> String {
                 continue;
             }
             told += 1;
+            let phase = resource.phase.replace('_', " ");
+            let mut why = text::indented(&resource.reason, 4);
+            if !why.starts_with(&phase) {
+                why = format!("{phase}: {why}");
+            }
             text.push_str(&format!(
-                "\n  {} ({}): {}: {}",
-                resource.name,
-                resource.r#type,
-                resource.phase.replace('_', " "),
-                text::indented(&resource.reason, 4)
+                "\n  {} ({}): {why}",
+                resource.name, resource.r#type
             ));
+            if resource.phase == "on_hold" {
+                text.push_str(&format!(
+                    "\n    look yourself, then: anneal resource resolve {} {} --absent or --present[=ID]",
+                    stack.name, resource.name
+                ));
+            }
         }
     }
     if more > 0 {

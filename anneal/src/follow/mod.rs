@@ -149,6 +149,7 @@ async fn to_end(
     let mut interrupts = Interrupts::listen()?;
     let mut follow = client.follow(change.stack, goal, change.index);
     let mut way = Way::after(change.index);
+    let mut was_paused = false;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end = loop {
@@ -166,7 +167,13 @@ async fn to_end(
                 way.event(&event);
                 progress.event(&event)?;
             }
-            Ok(Step::Stack(stack)) => progress.stack(&stack)?,
+            Ok(Step::Stack(stack)) => {
+                let paused = stack.status == "paused" && goal != Goal::Quiet;
+                if paused && !std::mem::replace(&mut was_paused, paused) {
+                    progress.remark("it is paused, and goes on with: anneal stack resume");
+                }
+                progress.stack(&stack)?;
+            }
             Ok(Step::Ended(ended)) => break end_of(ended, change, way),
             Err(Error::Unavailable(_)) => progress.remark("no member answers; trying again"),
             // So much has happened that the beginning is forgotten: go on from what is.

@@ -3,14 +3,19 @@
 use anneal_proto::v1;
 use anneal_statemachine::{
     StateMachine,
-    id::{ResourceId, StackId},
+    id::{InstanceId, ResourceId, StackId},
     outcome::{Rejection, WaitReason},
     view::Phase,
 };
 use tonic::Status;
 
-use super::{stack::reason, stacks::no_stack, status::refused};
-use crate::replica::Replica;
+use super::{
+    resource::{join, words_about},
+    stack::reason,
+    stacks::no_stack,
+    status::{refused, storage},
+};
+use crate::replica::{Replica, Rows};
 
 /// Resources that an explanation names.
 const NAMED: usize = 10;
@@ -25,13 +30,40 @@ pub(crate) fn explain(
     stack: StackId,
     resource: &str,
 ) -> Result<v1::ExplainReply, Status> {
-    replica.read(|state| match resource {
-        "" => explain_stack(state, stack).ok_or_else(|| no_stack("")),
-        name => state
-            .resource_named(stack, name)
-            .and_then(|id| explain_resource(state, id))
-            .ok_or_else(|| no_resource(name)),
-    })
+    let explained = replica.read_then(
+        |state| match resource {
+            "" => explain_stack(state, stack),
+            name => explain_resource(state, state.resource_named(stack, name)?),
+        },
+        |explained, rows| Some(explained?.with_words(rows)),
+    );
+    match (explained, resource) {
+        (Some(explained), _) => explained.map_err(storage),
+        (None, "") => Err(no_stack("")),
+        (None, name) => Err(no_resource(name)),
+    }
+}
+
+/// An explanation, with the resources whose failures its reasons are about.
+struct Explained {
+    reply: v1::ExplainReply,
+    /// By place among the reasons.
+    failed: Vec<(usize, ResourceId, Option<InstanceId>)>,
+}
+
+impl Explained {
+    /// The provider's words come after what follows from them.
+    fn with_words(mut self, rows: &Rows<'_>) -> std::io::Result<v1::ExplainReply> {
+        for (place, resource, current) in self.failed {
+            let words = words_about(rows, resource, current)?;
+            join(&mut self.reply.reasons[place], words);
+        }
+        Ok(self.reply)
+    }
+}
+
+fn current(state: &StateMachine, id: ResourceId) -> Option<InstanceId> {
+    Some(state.resource(id)?.current?.id)
 }
 
 pub(crate) fn no_resource(name: &str) -> Status {
@@ -39,14 +71,14 @@ pub(crate) fn no_resource(name: &str) -> Status {
     refused(Rejection::ResourceNotFound { name }.into())
 }
 
-fn explain_stack(state: &StateMachine, stack: StackId) -> Option<v1::ExplainReply> {
+fn explain_stack(state: &StateMachine, stack: StackId) -> Option<Explained> {
     let view = state.stack(stack)?;
     let mut reasons = Vec::new();
     let whole = reason(state, &view);
     if !whole.is_empty() {
         reasons.push(whole);
     }
-    let mut found: Vec<(u8, String, String)> = state
+    let mut found: Vec<(u8, String, String, ResourceId)> = state
         .resources_after(stack, None)
         .take(LOOKED_AT)
         .filter_map(|id| {
@@ -54,17 +86,25 @@ fn explain_stack(state: &StateMachine, stack: StackId) -> Option<v1::ExplainRepl
             let phase = resource.phase.filter(|phase| *phase != Phase::Settled)?;
             let why = state.explain(id)?;
             let name = resource.name.to_string();
-            Some((weight(phase), format!("{name}: {why}"), name))
+            Some((weight(phase), format!("{name}: {why}"), name, id))
         })
         .collect();
     found.sort();
     found.truncate(NAMED);
-    let blockers = found.iter().map(|(_, _, name)| name.clone()).collect();
-    reasons.extend(found.into_iter().map(|(_, why, _)| why));
-    Some(v1::ExplainReply {
-        status: view.status.word().to_owned(),
-        reasons,
-        blockers,
+    let blockers = found.iter().map(|(_, _, name, _)| name.clone()).collect();
+    let failed = (reasons.len()..).zip(&found);
+    let failed = failed
+        .filter(|(_, (weighs, ..))| *weighs == weight(Phase::Failed))
+        .map(|(place, (.., id))| (place, *id, current(state, *id)))
+        .collect();
+    reasons.extend(found.into_iter().map(|(_, why, ..)| why));
+    Some(Explained {
+        reply: v1::ExplainReply {
+            status: view.status.word().to_owned(),
+            reasons,
+            blockers,
+        },
+        failed,
     })
 }
 
@@ -81,9 +121,17 @@ fn weight(phase: Phase) -> u8 {
     }
 }
 
-fn explain_resource(state: &StateMachine, id: ResourceId) -> Option<v1::ExplainReply> {
+fn explain_resource(state: &StateMachine, id: ResourceId) -> Option<Explained> {
     let view = state.resource(id)?;
-    let mut reasons = vec![state.explain(id)?.to_string()];
+    let why = state.explain(id)?;
+    let mut failed = Vec::new();
+    if matches!(
+        why,
+        WaitReason::Failed { .. } | WaitReason::BackingOff { .. }
+    ) {
+        failed.push((0, id, current(state, id)));
+    }
+    let mut reasons = vec![why.to_string()];
     let blockers = blockers(state, id);
     // Down to what does not wait for anything else in the stack.
     let mut at = id;
@@ -95,6 +143,9 @@ fn explain_resource(state: &StateMachine, id: ResourceId) -> Option<v1::ExplainR
             break;
         };
         if !matches!(why, WaitReason::Requires { .. }) || reasons.len() < 2 {
+            if matches!(why, WaitReason::Failed { .. }) {
+                failed.push((reasons.len(), next, current(state, next)));
+            }
             reasons.push(format!("{}: {why}", below.name));
         }
         at = next;
@@ -103,10 +154,13 @@ fn explain_resource(state: &StateMachine, id: ResourceId) -> Option<v1::ExplainR
         let why = state.explain_instance(deposed.id);
         reasons.extend(why.map(|why| format!("deposed instance {}: {why}", deposed.id)));
     }
-    Some(v1::ExplainReply {
-        status: view.phase?.word().to_owned(),
-        reasons,
-        blockers,
+    Some(Explained {
+        reply: v1::ExplainReply {
+            status: view.phase?.word().to_owned(),
+            reasons,
+            blockers,
+        },
+        failed,
     })
 }
 

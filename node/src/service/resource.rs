@@ -264,27 +264,36 @@ impl Seen {
 
     /// The provider's words come after what follows from them.
     fn add_words(&mut self, rows: &Rows<'_>) -> std::io::Result<()> {
-        let words = |subject| -> std::io::Result<Option<String>> {
-            Ok(match rows.get(&RowKey::Trouble(subject))? {
-                Some(RowValue::Trouble(row)) if !row.message.is_empty() => {
-                    Some(row.message.to_string())
-                }
-                _ => None,
-            })
-        };
-        let mut found = words(Subject::Resource(self.id))?;
-        if let (None, Some(current)) = (&found, self.current) {
-            found = words(Subject::Instance(current))?;
-        }
+        let found = words_about(rows, self.id, self.current)?;
         join(&mut self.resource.reason, found);
         for (deposed, shown) in self.deposed.iter().zip(&mut self.resource.deposed) {
-            join(&mut shown.reason, words(Subject::Instance(*deposed))?);
+            join(&mut shown.reason, words(rows, Subject::Instance(*deposed))?);
         }
         Ok(())
     }
 }
 
-fn join(reason: &mut String, words: Option<String>) {
+/// The provider's words about the last failure of a resource, or of its instance.
+pub(crate) fn words_about(
+    rows: &Rows<'_>,
+    resource: ResourceId,
+    current: Option<InstanceId>,
+) -> std::io::Result<Option<String>> {
+    let found = words(rows, Subject::Resource(resource))?;
+    match (&found, current) {
+        (None, Some(current)) => words(rows, Subject::Instance(current)),
+        _ => Ok(found),
+    }
+}
+
+fn words(rows: &Rows<'_>, subject: Subject) -> std::io::Result<Option<String>> {
+    Ok(match rows.get(&RowKey::Trouble(subject))? {
+        Some(RowValue::Trouble(row)) if !row.message.is_empty() => Some(row.message.to_string()),
+        _ => None,
+    })
+}
+
+pub(crate) fn join(reason: &mut String, words: Option<String>) {
     let Some(words) = words else { return };
     if !reason.is_empty() {
         reason.push_str(": ");
