@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     preview,
-    replica::{COMMAND_BYTES, Committed, ProposeError, ReadError, Replica},
+    replica::{COMMAND_BYTES, Committed, LeaderHint, ProposeError, ReadError, Replica},
 };
 
 /// Submissions worked out at once. More would only share the same cores, each holding its texts in memory meanwhile.
@@ -476,15 +476,7 @@ pub(crate) fn unavailable(error: ProposeError) -> Refused {
         ProposeError::Unknown => ("leadership_lost", None),
         ProposeError::Stopped(_) => ("stopped", None),
     };
-    let (leader, leader_address) =
-        hint.map_or_else(Default::default, |hint| (hint.member_id, hint.address));
-    Refused::Unavailable(Unavailable {
-        reason,
-        message,
-        leader,
-        leader_address,
-        outcome_unknown,
-    })
+    not_now(reason, message, hint, outcome_unknown)
 }
 
 /// What it means to a client that this member can't be sure of what was decided. Nothing was proposed.
@@ -495,6 +487,15 @@ pub(crate) fn unsure(error: ReadError) -> Refused {
         ReadError::Unavailable(_) => ("no_quorum", None),
         ReadError::Stopped(_) => ("stopped", None),
     };
+    not_now(reason, message, hint, false)
+}
+
+fn not_now(
+    reason: &'static str,
+    message: String,
+    hint: Option<LeaderHint>,
+    outcome_unknown: bool,
+) -> Refused {
     let (leader, leader_address) =
         hint.map_or_else(Default::default, |hint| (hint.member_id, hint.address));
     Refused::Unavailable(Unavailable {
@@ -502,6 +503,6 @@ pub(crate) fn unsure(error: ReadError) -> Refused {
         message,
         leader,
         leader_address,
-        outcome_unknown: false,
+        outcome_unknown,
     })
 }

@@ -60,6 +60,14 @@ pub struct Due {
     pub deadline_ms: Option<u64>,
 }
 
+/// What a piece of work is about.
+struct About {
+    resource: ResourceId,
+    definition: Digest,
+    host: Option<Text>,
+    traits: crate::command::TypeTraits,
+}
+
 impl StateMachine {
     /// Stacks with work that may start at this state time, in id order.
     pub fn ready_stacks(&self, now_ms: u64) -> impl Iterator<Item = StackId> {
@@ -123,32 +131,19 @@ impl StateMachine {
     /// About a piece of work that may start now or later; `None`: it may not.
     pub fn work(&self, work: Work) -> Option<WorkView> {
         let state = &self.state;
-        let (standing, id, definition, host, traits) = match work {
+        let (standing, about) = match work {
             Work::Make(id) => {
-                let resource = state.resources.get(&id)?;
+                state.resources.get(&id)?;
                 let standing = make_standing(state, id, |_| false);
-                let host = required_host(state, id).ok()?;
-                (
-                    standing,
-                    id,
-                    resource.definition()?,
-                    host,
-                    resource.desired()?.traits,
-                )
+                (standing, self.about_resource(id)?)
             }
             Work::Look(instance) | Work::Delete(instance) => {
-                let row = &state.instances.get(&instance)?.row;
+                state.instances.get(&instance)?;
                 let standing = match work {
                     Work::Look(_) => look_standing(state, instance),
                     _ => delete_standing(state, instance, |_| false),
                 };
-                (
-                    standing,
-                    row.resource,
-                    row.definition,
-                    instance_host(state, instance),
-                    row.traits,
-                )
+                (standing, self.about_instance(instance))
             }
         };
         let (action, not_before_ms) = match standing {
@@ -156,20 +151,37 @@ impl StateMachine {
             Standing::Later(action, from_ms, _) => (action, from_ms),
             Standing::Waits(_) | Standing::Nothing => return None,
         };
-        Some(self.work_view(work, action, id, definition, host, traits, not_before_ms))
+        Some(self.work_view(work, action, about, not_before_ms))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn work_view(
-        &self,
-        work: Work,
-        action: Action,
-        id: ResourceId,
-        definition: Digest,
-        host: Option<Text>,
-        traits: crate::command::TypeTraits,
-        not_before_ms: u64,
-    ) -> WorkView {
+    /// `None`: it should not be, or its hosts differ.
+    fn about_resource(&self, id: ResourceId) -> Option<About> {
+        let resource = self.state.resource(id);
+        Some(About {
+            resource: id,
+            definition: resource.definition()?,
+            host: required_host(&self.state, id).ok()?,
+            traits: resource.desired()?.traits,
+        })
+    }
+
+    fn about_instance(&self, id: InstanceId) -> About {
+        let row = &self.state.instance(id).row;
+        About {
+            resource: row.resource,
+            definition: row.definition,
+            host: instance_host(&self.state, id),
+            traits: row.traits,
+        }
+    }
+
+    fn work_view(&self, work: Work, action: Action, about: About, not_before_ms: u64) -> WorkView {
+        let About {
+            resource: id,
+            definition,
+            host,
+            traits,
+        } = about;
         let resource = self.state.resource(id);
         let policy = resource.policy();
         WorkView {
@@ -202,18 +214,8 @@ impl StateMachine {
         let followers = self.state.dependents_of(resource).filter(takes);
         followers
             .filter_map(|id| {
-                let resource = self.state.resource(id);
-                let host = required_host(&self.state, id).ok()?;
-                let (definition, traits) = (resource.definition()?, resource.desired()?.traits);
-                Some(self.work_view(
-                    Work::Make(id),
-                    Action::Create,
-                    id,
-                    definition,
-                    host,
-                    traits,
-                    0,
-                ))
+                let about = self.about_resource(id)?;
+                Some(self.work_view(Work::Make(id), Action::Create, about, 0))
             })
             .collect()
     }
@@ -231,17 +233,8 @@ impl StateMachine {
         let followers = above.row.requires.iter().copied().filter(takes);
         followers
             .map(|id| {
-                let row = &self.state.instance(id).row;
-                let host = instance_host(&self.state, id);
-                self.work_view(
-                    Work::Delete(id),
-                    Action::Delete,
-                    row.resource,
-                    row.definition,
-                    host,
-                    row.traits,
-                    0,
-                )
+                let about = self.about_instance(id);
+                self.work_view(Work::Delete(id), Action::Delete, about, 0)
             })
             .collect()
     }
