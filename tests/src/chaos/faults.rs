@@ -42,6 +42,19 @@ impl FaultKind {
         Self::FreezeFollower,
         Self::Restart,
     ];
+
+    /// As in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::KillLeader => "kill_leader",
+            Self::KillFollower => "kill_follower",
+            Self::KillAll => "kill_all",
+            Self::FreezeLeader => "freeze_leader",
+            Self::FreezeFollower => "freeze_follower",
+            Self::Restart => "restart",
+            Self::Hand => "hand",
+        }
+    }
 }
 
 /// A fault of the schedule.

@@ -191,10 +191,7 @@ async fn view(client: &Client) -> Result<BTreeMap<String, String>, Error> {
     for stack in client.list_stacks(None, true).all().await? {
         let name = StackName::within(&stack.namespace, &stack.name);
         for resource in client.list_resources(&name, local, false).all().await? {
-            view.insert(
-                format!("{name}/{}", resource.name),
-                format!("{resource:?}"),
-            );
+            view.insert(format!("{name}/{}", resource.name), format!("{resource:?}"));
         }
         view.insert(name.to_string(), format!("{stack:?}"));
     }

@@ -17,8 +17,11 @@ use super::{
 };
 use crate::{Chance, cloud::now_us};
 
-/// An operation that is not answered within this has an unknown outcome.
-const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+/// An operation that is not answered within this has an unknown outcome: longer than any leader is missing.
+const PATIENT: Duration = Duration::from_secs(12);
+
+/// The same for clients in a hurry, who learn less of what became of their operations.
+const HASTY: Duration = Duration::from_millis(800);
 
 /// An unknown outcome is asked for again this often, where it is.
 const ASK_AGAIN: u32 = 3;
@@ -49,6 +52,7 @@ pub(super) type Stories = Vec<Arc<Mutex<Story>>>;
 #[derive(Debug)]
 pub(super) struct Load {
     client: Client,
+    within: Duration,
     chance: Chance,
     url: String,
     name: StackName,
@@ -59,23 +63,40 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// A client of a stack of that name, which does not exist yet.
-    pub(super) fn new(client: Client, chance: Chance, url: &str, stack: &str) -> Self {
+    /// A client of a stack of that name, which does not exist yet. Every other is in a hurry.
+    ///
+    /// # Errors
+    /// When the endpoints are none.
+    pub(super) fn new(
+        endpoints: &str,
+        mut chance: Chance,
+        url: &str,
+        stack: &str,
+    ) -> Result<Self, String> {
+        let within = if chance.per_mille(500) {
+            PATIENT
+        } else {
+            HASTY
+        };
+        let client = Client::builder(endpoints)
+            .and_then(|builder| builder.call_deadline(within).build())
+            .map_err(|e| e.to_string())?;
         let story = Story {
             stack: stack.to_owned(),
             done: Vec::new(),
             known: Known::default(),
             broken: Vec::new(),
         };
-        Self {
+        Ok(Self {
             client,
+            within,
             chance,
             url: url.to_owned(),
             name: StackName::new(stack),
             story: Arc::new(Mutex::new(story)),
             revisions: Vec::new(),
             paused: false,
-        }
+        })
     }
 
     /// What happened to it, as it happens.
@@ -162,8 +183,13 @@ impl Load {
             (_, Outcome::Ok { .. }) => self.paused = false,
             _ => {}
         }
-        if let (true, Outcome::Ok { stack_id, revision, .. }, Some(Some(content))) =
-            (asked.revises(), &outcome, story.known.certain())
+        if let (
+            true,
+            Outcome::Ok {
+                stack_id, revision, ..
+            },
+            Some(Some(content)),
+        ) = (asked.revises(), &outcome, story.known.certain())
         {
             self.revisions.retain(|(id, ..)| id == stack_id);
             self.revisions.push((*stack_id, *revision, content.clone()));
@@ -180,7 +206,7 @@ impl Load {
     }
 
     async fn ask(&self, asked: &Asked, request: &RequestId) -> Outcome {
-        match timeout(ANSWER_WITHIN, self.send(asked, request)).await {
+        match timeout(self.within, self.send(asked, request)).await {
             Ok(Ok((stack_id, revision, changed))) => Outcome::Ok {
                 stack_id,
                 revision,

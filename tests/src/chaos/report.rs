@@ -5,11 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    faults::Planned,
-    finish::lock,
-    history::Outcome,
-    recovery::recoveries,
-    run::Run,
+    faults::Planned, finish::lock, history::Outcome, recovery::recoveries, run::Run,
     verdict::effects,
 };
 use crate::{
@@ -142,7 +138,7 @@ impl Run {
         let held = self.kills.iter().map(|kill| kill.held.len()).sum();
         let mut faults = BTreeMap::new();
         for injected in &self.injected {
-            *faults.entry(word(&injected.kind)).or_default() += 1;
+            *faults.entry(injected.kind.word().to_owned()).or_default() += 1;
         }
         let mut call_faults = BTreeMap::new();
         for record in journal {
@@ -232,7 +228,12 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "faults            {}", list(&self.faults))?;
         writeln!(f, "bad calls         {}", list(&self.call_faults))?;
-        writeln!(f, "calls             {}: {}", self.calls, list(&self.effects))?;
+        writeln!(
+            f,
+            "calls             {}: {}",
+            self.calls,
+            list(&self.effects)
+        )?;
         writeln!(f, "operations        {}", self.all_operations())?;
         for (word, outcomes) in &self.operations {
             writeln!(f, "  {word:<15} {outcomes}")?;

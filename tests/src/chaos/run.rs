@@ -106,7 +106,7 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
     let mut run = Run::begin(settings).await?;
     let planned = plan(run.settings.seed, run.settings.duration);
     let end = Arc::new(AtomicBool::new(false));
-    let clients = run.load(&end);
+    let clients = run.load(&end)?;
     let faults = async {
         let bad = Behaviour::bad(run.settings.seed);
         run.cloud.behave(&bad).await?;
@@ -155,20 +155,16 @@ impl Run {
         })
     }
 
-    fn load(&mut self, end: &Arc<AtomicBool>) -> Vec<JoinHandle<()>> {
+    fn load(&mut self, end: &Arc<AtomicBool>) -> Result<Vec<JoinHandle<()>>, String> {
         let mut tasks = Vec::new();
         for n in 0..self.settings.stacks {
             let chance = self.chance.split();
-            let load = Load::new(
-                self.client.clone(),
-                chance,
-                self.cloud.url(),
-                &format!("s{n}"),
-            );
+            let (endpoints, url) = (self.cluster.endpoints(), self.cloud.url());
+            let load = Load::new(&endpoints, chance, url, &format!("s{n}"))?;
             self.stories.push(load.story());
             tasks.push(tokio::spawn(load.run(Arc::clone(end))));
         }
-        tasks
+        Ok(tasks)
     }
 
     pub(super) fn say(&self, what: &str) {
@@ -223,7 +219,11 @@ impl Run {
 
     /// The id by which the cluster knows a member.
     pub(super) async fn member_id(&self, position: usize) -> Result<u64, String> {
-        let reply = self.client.members(false).await.map_err(|e| e.to_string())?;
+        let reply = self
+            .client
+            .members(false)
+            .await
+            .map_err(|e| e.to_string())?;
         let address = self.cluster.members[position].address();
         let member = reply.members.iter().find(|m| m.address == address);
         member

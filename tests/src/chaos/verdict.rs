@@ -4,12 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anneal_client::{Read, RequestId, StackName, v1};
 
-use super::{
-    content::Content,
-    finish::lock,
-    load::submit_once,
-    run::Run,
-};
+use super::{content::Content, finish::lock, load::submit_once, run::Run};
 use crate::{
     cloud::{Did, Happened, Object, Record, now_us},
     judge::{
@@ -79,7 +74,10 @@ impl Run {
             let name = StackName::within(&stack.namespace, &stack.name);
             let all = self.client.list_resources(&name, Read::default(), false);
             match all.all().await {
-                Ok(resources) => ids.extend(resources.into_iter().map(|one| one.physical_id)),
+                Ok(resources) => {
+                    let known = resources.into_iter().map(|one| one.physical_id);
+                    ids.extend(known.filter(|id| !id.is_empty()));
+                }
                 Err(error) => self.guilty(&format!("{name} can't be listed: {error}")),
             }
         }

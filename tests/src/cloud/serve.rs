@@ -238,9 +238,7 @@ async fn control(State(cloud): State<Shared>, uri: Uri, body: Bytes) -> Response
             let value = said["value"].as_u64().unwrap_or_default();
             let done = cloud.world.change_by_hand(&id, value);
             if done {
-                cloud
-                    .journal
-                    .note(0, Happened::ChangedByHand { id, value });
+                cloud.journal.note(0, Happened::ChangedByHand { id, value });
             }
             (StatusCode::OK, done.to_string()).into_response()
         }

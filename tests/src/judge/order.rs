@@ -86,9 +86,6 @@ mod tests {
         let base = Story::default()
             .creates("i", "k", 1, "o1")
             .removed_by_hand("o1");
-        assert_eq!(
-            out_of_order(&user_of(base, "o2", &["o1"]).told()),
-            [""; 0]
-        );
+        assert_eq!(out_of_order(&user_of(base, "o2", &["o1"]).told()), [""; 0]);
     }
 }

@@ -105,7 +105,13 @@ mod tests {
             .iter()
             .map(|(name, value, needs)| {
                 let needs = needs.iter().map(|&need| need.to_owned()).collect();
-                ((*name).to_owned(), Declared { value: *value, needs })
+                (
+                    (*name).to_owned(),
+                    Declared {
+                        value: *value,
+                        needs,
+                    },
+                )
             })
             .collect()
     }
@@ -136,7 +142,10 @@ mod tests {
         assert_eq!(stock(&twice).1.len(), 1);
         let dangling = [object("o2", "b", 2, &[("o1", 1)])];
         assert_eq!(stock(&dangling).1.len(), 1);
-        let stale = [object("o1", "a", 1, &[]), object("o2", "b", 2, &[("o1", 9)])];
+        let stale = [
+            object("o1", "a", 1, &[]),
+            object("o2", "b", 2, &[("o1", 9)]),
+        ];
         assert_eq!(stock(&stale).1.len(), 1);
     }
 }

@@ -39,9 +39,7 @@ mod tests {
 
     #[test]
     fn a_smaller_token_after_a_larger_one_is_guilty_unless_it_was_refused() {
-        let back = Story::default()
-            .looks("i", 5, 0)
-            .creates("i", "k", 4, "o1");
+        let back = Story::default().looks("i", 5, 0).creates("i", "k", 4, "o1");
         assert_eq!(accepted_backwards(&back.told()).len(), 1);
         let fenced = Story::default().looks("i", 5, 0).call(
             Operation::Create,
