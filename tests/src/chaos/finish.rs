@@ -37,9 +37,8 @@ impl Run {
     pub(super) async fn finish(&mut self, planned: &[Planned]) -> Result<Report, String> {
         self.say("faults off");
         self.whole().await;
-        let began = Instant::now();
         let stacks = self.converge().await;
-        let converged_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let converged_ms = u64::try_from(self.faults_off.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.say("converged");
         let inventory = self.cloud.inventory().await?;
         self.judge_stock(&stacks, &inventory);

@@ -95,6 +95,8 @@ pub(super) struct Run {
     pub(super) guilty: Vec<String>,
     pub(super) retried: u64,
     pub(super) resubmitted: u64,
+    /// When faults were turned off.
+    pub(super) faults_off: Instant,
     began: Instant,
 }
 
@@ -118,6 +120,7 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
         run.cloud.behave(&Behaviour::good()).await
     };
     let faults = faults.await;
+    run.faults_off = Instant::now();
     end.store(true, Ordering::Relaxed);
     for client in clients {
         client.await.map_err(|e| format!("a client failed: {e}"))?;
@@ -151,6 +154,7 @@ impl Run {
             guilty: Vec::new(),
             retried: 0,
             resubmitted: 0,
+            faults_off: Instant::now(),
             began: Instant::now(),
         })
     }
