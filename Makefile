@@ -6,10 +6,12 @@ SHELL := /bin/bash
 CARGO ?= cargo
 SEEDS ?= 100000
 N ?= 100000
+SEED ?= 1
+MINUTES ?= 2
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-.PHONY: help setup build test verify fix demo cluster bench sim clean
+.PHONY: help setup build test verify fix demo cluster bench chaos sim clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +47,12 @@ cluster: build ## three members on this machine, to play with; Ctrl-C ends them
 bench: setup ## the benchmark table (N=100000 resources)
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- --resources $(N)
+
+chaos: setup ## break three members on purpose and judge by what the outside saw: SEED=1 MINUTES=2
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
+	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) \
+		--report "$(CARGO_TARGET_DIR)/chaos-$(SEED).json" --keep "$(CARGO_TARGET_DIR)/chaos-$(SEED)"
 
 sim: setup ## random histories of the state machine: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture

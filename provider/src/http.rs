@@ -22,7 +22,7 @@ use crate::path::PropertyPath;
 use crate::provider::Provider;
 use crate::read_values::{from_private, given, to_private};
 use crate::request::{
-    Applied, ApplyRequest, Diagnostic, ImportRequest, LookUpRequest, Made, Observed, Plan,
+    Applied, ApplyRequest, Certain, Diagnostic, ImportRequest, LookUpRequest, Made, Observed, Plan,
     PlanRequest, Prior, ReadRequest, Values,
 };
 use crate::schema::{OnChange, TypeSchema};
@@ -56,6 +56,19 @@ impl Default for HttpProvider {
 impl Told {
     fn known(prior: Prior<'_>) -> Option<Self> {
         from_private(prior.private).or_else(|| Self::of(prior.properties?).ok())
+    }
+
+    /// Enough to find it and to delete it: all but the body, which says what it should be and not where it is. It is not
+    /// enough to make it, or to say that it is as it should be.
+    fn certain(certain: Certain<'_>) -> Option<Self> {
+        if certain.left_out.iter().any(|name| name != "body") {
+            return None;
+        }
+        let told = Self::of(certain.properties).ok()?;
+        Some(Self {
+            made_of: None,
+            ..told
+        })
     }
 
     fn id_in(&self, object: &Value) -> Option<String> {
@@ -129,12 +142,13 @@ fn wrong_fields(told: &Told, answer: &Answer) -> Vec<crate::request::PropertyDif
         .unwrap_or_default()
 }
 
-/// How to look: as aimed, else as it was made.
+/// How to look: as aimed, else as it was made, else by what is certain of the aim.
 fn told_of(request: &ReadRequest<'_>) -> Result<Told, Failure> {
     let aimed = request.aim.and_then(|aim| aim.properties);
     let aimed = aimed.map(Told::of).transpose()?;
     let told = aimed.or_else(|| Told::known(request.prior));
-    told.ok_or_else(not_known)
+    told.or_else(|| Told::certain(request.aim?.certain?))
+        .ok_or_else(not_known)
 }
 
 fn not_known() -> Failure {
@@ -287,7 +301,9 @@ impl Provider for HttpProvider {
             return self.read(ctx, request).await;
         }
         let told = told_of(&request)?;
-        let lost = request.aim.map(|aim| aim.action);
+        // Only one whose body is known is sent again.
+        let known = request.aim.filter(|aim| aim.properties.is_some());
+        let lost = known.map(|aim| aim.action);
         match self.find(ctx, &told, lost).await? {
             Lost::Absent => Ok(Observed::absent()),
             Lost::Made(found) => Ok(Observed::Present(found)),

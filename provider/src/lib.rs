@@ -40,8 +40,9 @@ pub use process::ProcessProvider;
 pub use provider::Provider;
 pub use registry::{DoubleType, Registry};
 pub use request::{
-    ActionKind, Aim, Applied, ApplyRequest, Diagnostic, Found, ImportRequest, LookUpRequest, Made,
-    Observed, Plan, PlanRequest, PlannedAction, Prior, PropertyDifference, ReadRequest, Values,
+    ActionKind, Aim, Applied, ApplyRequest, Certain, Diagnostic, Found, ImportRequest,
+    LookUpRequest, Made, Observed, Plan, PlanRequest, PlannedAction, Prior, PropertyDifference,
+    ReadRequest, Values,
 };
 pub use schema::{
     AttributeSchema, Capabilities, Constraint, Kind, Limits, Nested, OnChange, PropertySchema,

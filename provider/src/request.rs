@@ -170,6 +170,29 @@ pub struct Aim<'a> {
     pub action: ActionKind,
     /// The properties that it was to bring about. None if they are not known any more.
     pub properties: Option<&'a Values>,
+    /// What is certain of them all the same.
+    pub certain: Option<Certain<'a>>,
+}
+
+impl<'a> Aim<'a> {
+    /// An aim that is known, or of which nothing is.
+    pub fn new(action: ActionKind, properties: Option<&'a Values>) -> Self {
+        Self {
+            action,
+            properties,
+            certain: None,
+        }
+    }
+}
+
+/// What is certain of properties whose values from elsewhere are not known any more: enough, perhaps, to find the object,
+/// and never enough to make it.
+#[derive(Clone, Copy, Debug)]
+pub struct Certain<'a> {
+    /// The properties that refer to nothing else, whole.
+    pub properties: &'a Values,
+    /// The names of the others.
+    pub left_out: &'a [String],
 }
 
 /// What is there?

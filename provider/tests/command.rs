@@ -207,10 +207,7 @@ async fn an_interrupted_create_that_is_present_is_made_or_updated_once_more() {
     let (host, provider) = (Host::new(), provider());
     let (call, object) = (host.call("1", 2), host.path("object"));
     let plain = values(json!({"create": "true", "read": format!("test -e {object}")}));
-    let aim = |properties| Aim {
-        action: ActionKind::Create,
-        properties: Some(properties),
-    };
+    let aim = |properties| Aim::new(ActionKind::Create, Some(properties));
     assert_eq!(
         look(&provider, &call, COMMAND, aim(&plain)).await,
         Observed::absent()
@@ -286,10 +283,7 @@ async fn what_is_no_utf8_is_told_as_far_as_it_is() {
 #[tokio::test]
 async fn a_lost_create_of_which_nothing_is_known_is_absent_only_where_it_could_not_have_begun() {
     let (host, provider) = (Host::new(), provider());
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: None,
-    };
+    let aim = Aim::new(ActionKind::Create, None);
     let mut call = host.call("1", 1);
     assert_eq!(
         look(&provider, &call, COMMAND, aim).await,

@@ -135,10 +135,7 @@ async fn a_lost_create_is_found_again_by_its_mark_and_repeated_without_harm() {
     let (host, files) = (Host::new(), FileProvider::default());
     let path = host.path("config");
     let wanted = values(json!({"path": path, "content": "v1"}));
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: Some(&wanted),
-    };
+    let aim = Aim::new(ActionKind::Create, Some(&wanted));
     assert_eq!(
         look(&files, &host.call("1", 1), FILE, aim).await,
         Observed::absent()
@@ -151,10 +148,7 @@ async fn a_lost_create_is_found_again_by_its_mark_and_repeated_without_harm() {
     assert_eq!(seen.made.physical_id, path);
     // Meanwhile something else is wanted: it is there, but otherwise.
     let newer = values(json!({"path": path, "content": "v2"}));
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: Some(&newer),
-    };
+    let aim = Aim::new(ActionKind::Create, Some(&newer));
     assert!(!found(look(&files, &host.call("1", 3), FILE, aim).await).as_aimed);
     done(create(&files, &host.call("1", 4), FILE, &newer).await);
     assert_eq!(fs::read_to_string(&path).unwrap(), "v2");
@@ -376,10 +370,7 @@ async fn a_lost_create_of_a_directory_is_found_again() {
     let path = host.path("site");
     let wanted = values(json!({"path": path}));
     done(create(&directories, &host.call("1", 1), DIRECTORY, &wanted).await);
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: Some(&wanted),
-    };
+    let aim = Aim::new(ActionKind::Create, Some(&wanted));
     assert!(found(look(&directories, &host.call("1", 2), DIRECTORY, aim).await).as_aimed);
     done(create(&directories, &host.call("1", 3), DIRECTORY, &wanted).await);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
@@ -392,10 +383,7 @@ async fn a_lost_create_is_found_also_by_one_who_does_not_know_where_it_was_to_be
     let (host, files) = (Host::new(), FileProvider::default());
     let path = host.path("config");
     // What it was made of has changed since, so that nobody can say any more what its properties were.
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: None,
-    };
+    let aim = Aim::new(ActionKind::Create, None);
     assert_eq!(
         look(&files, &host.call("1", 1), FILE, aim).await,
         Observed::absent()

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use anneal_provider::{
-    ActionKind, Aim, Applied, FailureClass, HttpProvider, Observed, PlanRequest, PlannedAction,
-    Provider, Values, Verdict,
+    ActionKind, Aim, Applied, Certain, FailureClass, HttpProvider, Observed, PlanRequest,
+    PlannedAction, Provider, Values, Verdict,
 };
 use axum::body::Bytes;
 use axum::extract::State;
@@ -203,10 +203,7 @@ async fn an_object_is_made_read_changed_and_deleted() {
 async fn a_lost_create_is_found_by_its_tag_and_repeated_without_a_second_effect() {
     let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
     let wanted = thing(&url);
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: Some(&wanted),
-    };
+    let aim = Aim::new(ActionKind::Create, Some(&wanted));
     assert_eq!(
         look(&provider, &host.call("1", 1), HTTP, aim).await,
         Observed::absent()
@@ -236,10 +233,7 @@ async fn a_server_that_knows_the_key_tells_of_a_lost_create_when_it_is_sent_agai
     let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
     let mut keyed = thing(&url);
     keyed.remove("find");
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: Some(&keyed),
-    };
+    let aim = Aim::new(ActionKind::Create, Some(&keyed));
     cloud.lock().unwrap().late_refusal = Some(StatusCode::BAD_GATEWAY.into_response());
     create(&provider, &host.call("1", 1), HTTP, &keyed)
         .await
@@ -263,14 +257,80 @@ async fn a_server_that_knows_the_key_tells_of_a_lost_create_when_it_is_sent_agai
     assert_eq!(failure.class, FailureClass::Permanent);
 }
 
+fn hardly_known<'a>(properties: &'a Values, left_out: &'a [String]) -> Aim<'a> {
+    Aim {
+        certain: Some(Certain {
+            properties,
+            left_out,
+        }),
+        ..Aim::new(ActionKind::Create, None)
+    }
+}
+
+#[tokio::test]
+async fn a_lost_create_whose_body_is_not_known_any_more_is_found_by_its_tag_and_never_sent_again() {
+    let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
+    let mut wanted = thing(&url);
+    cloud.lock().unwrap().late_refusal = Some(StatusCode::BAD_GATEWAY.into_response());
+    create(&provider, &host.call("1", 1), HTTP, &wanted)
+        .await
+        .unwrap_err();
+    wanted.remove("body");
+    let body = ["body".to_owned()];
+    let seen = found(
+        look(
+            &provider,
+            &host.call("1", 2),
+            HTTP,
+            hardly_known(&wanted, &body),
+        )
+        .await,
+    );
+    assert_eq!(seen.made.physical_id, "1");
+    let nowhere = look(
+        &provider,
+        &host.call("2", 3),
+        HTTP,
+        hardly_known(&wanted, &body),
+    )
+    .await;
+    assert_eq!(nowhere, Observed::absent());
+
+    // Where it is depends on what is not known: nothing can be said.
+    let url_too = ["body".to_owned(), "url".to_owned()];
+    let failure = failed_look(
+        &provider,
+        &host.call("1", 4),
+        HTTP,
+        hardly_known(&wanted, &url_too),
+    )
+    .await;
+    assert_eq!(failure.verdict, Verdict::CannotTell, "{failure}");
+
+    // What is found only by sending it again is not: half of it would be made.
+    wanted.remove("find");
+    let calls = cloud.lock().unwrap().calls.len();
+    let failure = failed_look(
+        &provider,
+        &host.call("2", 5),
+        HTTP,
+        hardly_known(&wanted, &body),
+    )
+    .await;
+    assert_eq!(failure.verdict, Verdict::CannotTell, "{failure}");
+    assert_eq!(cloud.lock().unwrap().calls.len(), calls);
+
+    delete(&provider, &host.call("1", 6), HTTP, &seen.made)
+        .await
+        .unwrap();
+    assert!(cloud.lock().unwrap().objects.is_empty());
+}
+
 #[tokio::test]
 async fn what_cannot_be_found_is_never_said_to_be_absent() {
     let (host, provider, (url, cloud)) = (Host::new(), HttpProvider::default(), serve().await);
     let call = host.call("1", 1);
-    let aim = |properties| Aim {
-        action: ActionKind::Create,
-        properties,
-    };
+    let aim = |properties| Aim::new(ActionKind::Create, properties);
     let mut blind = thing(&url);
     blind.remove("find");
     blind.remove("idempotency_header");

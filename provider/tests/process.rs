@@ -96,10 +96,7 @@ async fn a_process_runs_until_its_resource_is_deleted() {
     assert_ne!(parent, std::process::id().to_string());
 
     // An engine that knows nothing any more finds it by its mark, and does not start it twice.
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: Some(&wanted),
-    };
+    let aim = Aim::new(ActionKind::Create, Some(&wanted));
     let seen = found(look(&provider, &host.call("lives-1", 2), PROCESS, aim).await);
     assert_eq!((seen.as_aimed, &seen.made), (true, &made));
     assert_eq!(
@@ -220,10 +217,7 @@ async fn a_change_of_what_runs_starts_it_again_and_nothing_else_does() {
 
     // What a lost update aimed at is seen not to be there.
     let newer = wanted("again", 2.0);
-    let aim = Aim {
-        action: ActionKind::Update,
-        properties: Some(&newer),
-    };
+    let aim = Aim::new(ActionKind::Update, Some(&newer));
     let seen = found(look(&provider, &host.call("changes-1", 2), PROCESS, aim).await);
     assert_eq!(
         told(&seen),
@@ -404,10 +398,7 @@ async fn nothing_is_started_after_the_lease() {
         (FailureClass::Aborted, Verdict::Unknown)
     );
     let next = host.call("late-1", 2);
-    let aim = Aim {
-        action: ActionKind::Create,
-        properties: Some(&waiting),
-    };
+    let aim = Aim::new(ActionKind::Create, Some(&waiting));
     let seen = found(look(&provider, &next, PROCESS, aim).await);
     assert!(!seen.as_aimed, "{:?}", told(&seen));
     assert_eq!(

@@ -1,14 +1,19 @@
-//! What the end-to-end tests and the benchmark share: real members as real processes, the real command line against
-//! them, and waiting for conditions with a bound.
+//! What the end-to-end tests, the chaos runs and the benchmark share: real members as real processes, the real command
+//! line against them, a simulated cloud as the witness, and waiting for conditions with a bound.
 //!
 //! Nothing here looks inside a member: it starts, signals and asks it as an operator would.
 
+pub mod chance;
+pub mod chaos;
+pub mod cloud;
 mod cluster;
+pub mod judge;
 mod objects;
 mod process;
 mod shell;
 mod wait;
 
+pub use chance::Chance;
 pub use cluster::Cluster;
 pub use objects::Objects;
 pub use process::{Launch, MemberProcess};

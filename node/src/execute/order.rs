@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anneal_provider::{
-    ActionKind, Aim, ApplyRequest, BootTime, CallContext, Prior, Progress, Provider, ReadRequest,
-    Registry, Values as Properties,
+    ActionKind, Aim, ApplyRequest, BootTime, CallContext, Certain, Prior, Progress, Provider,
+    ReadRequest, Registry, Values as Properties,
 };
 use anneal_statemachine::command::{ActionResult, ErrorClass, Failure};
 use anneal_statemachine::digest::{Digest, fingerprint};
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::call::{Ask, Said};
 use super::facts::{Facts, NotBegun, Walked};
 use super::secrets::{Secrets, texts_at, texts_of};
-use super::values::{Stored, Unreadable, Values, canonical};
+use super::values::{Produced, Stored, Unreadable, Values, canonical};
 use super::verdict::{self, Used};
 use crate::replica::Rows;
 use crate::submit::read_parameters;
@@ -88,6 +88,8 @@ pub(crate) struct Order {
     definition: Arc<DefinitionRow>,
     properties: Properties,
     used: Option<Used>,
+    /// What is certain of the aim of a look although its inputs are not known any more, and the names of the rest.
+    certain: Option<(Properties, Vec<String>)>,
     before: Before,
 }
 
@@ -131,6 +133,7 @@ impl Order {
             definition,
             properties: Properties::new(),
             used: None,
+            certain: None,
             before,
             facts,
         };
@@ -279,8 +282,26 @@ impl Order {
         let found = fingerprint(definition, &self.definition.references, inputs);
         if unknown || self.facts.assignment.aim != Some(found) {
             self.used = None;
+            self.certain = self.certain();
         }
         Ok(None)
+    }
+
+    /// The properties that refer to nothing are those of the lost action, whatever has changed since.
+    fn certain(&self) -> Option<(Properties, Vec<String>)> {
+        let stack = self.facts.assignment.stack.to_string();
+        let nothing = Values::collect(stack, &[], &Produced::default(), |_| None).ok()?;
+        let evaluated = evaluate_partial(&self.definition.body, &nothing).ok()?;
+        let top = |pointer: &String| {
+            let name = pointer.split('/').nth(1).unwrap_or_default();
+            name.replace("~1", "/").replace("~0", "~")
+        };
+        let mut left_out: Vec<String> = evaluated.unknown.iter().map(top).collect();
+        left_out.sort();
+        left_out.dedup();
+        let mut properties = evaluated.properties;
+        properties.retain(|name, _| left_out.binary_search(name).is_err());
+        Some((properties, left_out))
     }
 
     /// The question.
@@ -304,6 +325,10 @@ impl Order {
                 aim: self.facts.assignment.lost_action.map(|lost| Aim {
                     action: kind(lost),
                     properties: self.used.as_ref().map(|_| &self.properties),
+                    certain: self.certain.as_ref().map(|(properties, left_out)| Certain {
+                        properties,
+                        left_out,
+                    }),
                 }),
             }),
         }

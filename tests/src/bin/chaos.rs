@@ -1,0 +1,77 @@
+//! A chaos run from a seed. Exit code 0: passed; 1: the product is guilty; 2: the harness failed.
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+
+use anneal_tests::chaos::{Settings, run};
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about = "Breaks a cluster on purpose and judges by what the outside world saw")]
+struct Flags {
+    /// Everything is drawn from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long faults are injected.
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    /// Members of the cluster.
+    #[arg(long, default_value_t = 3)]
+    members: usize,
+    /// Stacks, each with a client.
+    #[arg(long, default_value_t = 12)]
+    stacks: usize,
+    /// The lease of engines.
+    #[arg(long, default_value_t = 2_000)]
+    lease_ms: u64,
+    /// Where the report is written as JSON.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Where the cloud's journal, the histories and the members' logs are kept.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let cloud = match std::env::current_exe() {
+        Ok(path) => path.with_file_name("cloud"),
+        Err(error) => {
+            eprintln!("chaos: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let settings = Settings {
+        seed: flags.seed,
+        duration: Duration::from_secs_f64(flags.minutes * 60.0),
+        members: flags.members,
+        stacks: flags.stacks,
+        lease_ms: flags.lease_ms,
+        cloud,
+        keep: flags.keep,
+        loud: true,
+    };
+    // In a task of its own, so that a harness that panics still says with which code.
+    let report = match tokio::spawn(run(settings)).await {
+        Ok(Ok(report)) => report,
+        Ok(Err(why)) => {
+            eprintln!("chaos: the harness failed: {why}");
+            return ExitCode::from(2);
+        }
+        Err(error) => {
+            eprintln!("chaos: the harness failed: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    println!("{report}");
+    if let Some(path) = flags.report {
+        let written = serde_json::to_string_pretty(&report)
+            .map_err(std::io::Error::from)
+            .and_then(|text| fs::write(&path, text + "\n"));
+        if let Err(error) = written {
+            eprintln!("chaos: {}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::from(report.exit_code())
+}

@@ -1,0 +1,233 @@
+//! The faults: which, when, how they are injected and taken back. One at a time, so that a majority is there but for
+//! the moments in which a fault is that it is not.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use super::recovery::{Kill, held_by, log_end};
+use super::run::Run;
+use crate::{Chance, cloud::now_us};
+
+/// What is done to the cluster or behind its back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// `kill -9` of the leader; started again later.
+    KillLeader,
+    /// `kill -9` of a follower; started again later.
+    KillFollower,
+    /// `kill -9` of all members at once; started again.
+    KillAll,
+    /// The leader is frozen (SIGSTOP) until after its lease is over, and goes on (SIGCONT).
+    FreezeLeader,
+    /// A follower is frozen until after its lease is over, and goes on.
+    FreezeFollower,
+    /// A member is asked to end (SIGTERM) and started again.
+    Restart,
+    /// Objects are removed and changed by hand.
+    Hand,
+}
+
+impl FaultKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::KillLeader,
+        Self::KillFollower,
+        Self::FreezeLeader,
+        Self::Hand,
+        Self::KillAll,
+        Self::FreezeFollower,
+        Self::Restart,
+    ];
+
+    /// As in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::KillLeader => "kill_leader",
+            Self::KillFollower => "kill_follower",
+            Self::KillAll => "kill_all",
+            Self::FreezeLeader => "freeze_leader",
+            Self::FreezeFollower => "freeze_follower",
+            Self::Restart => "restart",
+            Self::Hand => "hand",
+        }
+    }
+}
+
+/// A fault of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// What.
+    pub kind: FaultKind,
+    /// So long after the cluster was last whole. Milliseconds.
+    pub after_ms: u64,
+    /// So long it stays, beyond what the kind itself asks for. Milliseconds.
+    pub hold_ms: u64,
+}
+
+/// A fault as it happened.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Injected {
+    pub(crate) kind: FaultKind,
+    /// Microseconds since 1970.
+    pub(crate) at_us: u64,
+    /// When the cluster was whole again.
+    pub(crate) whole_us: u64,
+}
+
+/// So long the load runs on a whole cluster between two faults. Milliseconds.
+const CALM_MS: (u64, u64) = (1_500, 5_000);
+
+/// So long a fault lasts. Milliseconds.
+const HOLD_MS: (u64, u64) = (200, 4_000);
+
+/// A fault takes about this long with everything around it: how many go into a run. Milliseconds.
+const ABOUT_MS: u64 = 10_000;
+
+/// The schedule of a seed: every kind once before any comes again, and at least each once.
+pub fn plan(seed: u64, duration: Duration) -> Vec<Planned> {
+    let mut chance = Chance::of(seed ^ 0x0f0f);
+    let count = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) / ABOUT_MS;
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut planned = Vec::new();
+    while planned.len() < count.max(FaultKind::ALL.len()) {
+        let mut deck = FaultKind::ALL;
+        chance.shuffle(&mut deck);
+        planned.extend(deck.map(|kind| Planned {
+            kind,
+            after_ms: chance.between(CALM_MS.0, CALM_MS.1),
+            hold_ms: chance.between(HOLD_MS.0, HOLD_MS.1),
+        }));
+    }
+    planned.truncate(count.max(FaultKind::ALL.len()));
+    planned
+}
+
+impl Run {
+    /// Injects a fault, holds it, takes it back, and waits until the cluster is whole again.
+    pub(super) async fn inject(&mut self, planned: Planned) -> Result<(), String> {
+        sleep(Duration::from_millis(planned.after_ms)).await;
+        let hold = Duration::from_millis(planned.hold_ms);
+        let at_us = now_us();
+        self.say(&format!("{:?}", planned.kind));
+        match planned.kind {
+            FaultKind::KillLeader => self.kill(true, hold).await?,
+            FaultKind::KillFollower => self.kill(false, hold).await?,
+            FaultKind::KillAll => self.kill_all(hold).await,
+            FaultKind::FreezeLeader => self.freeze(true, hold).await?,
+            FaultKind::FreezeFollower => self.freeze(false, hold).await?,
+            FaultKind::Restart => self.restart_one(hold).await?,
+            FaultKind::Hand => self.by_hand().await?,
+        }
+        self.whole().await;
+        self.injected.push(Injected {
+            kind: planned.kind,
+            at_us,
+            whole_us: now_us(),
+        });
+        Ok(())
+    }
+
+    /// Position of the leader, or of a follower.
+    async fn choose(&mut self, leader: bool) -> Result<usize, String> {
+        let led_by = self.leader().await?;
+        if leader {
+            return Ok(led_by);
+        }
+        let others: Vec<_> = (0..self.cluster.members.len())
+            .filter(|&n| n != led_by)
+            .collect();
+        let chosen = self.chance.one(&others).copied();
+        chosen.ok_or_else(|| "no follower to break".to_owned())
+    }
+
+    async fn kill(&mut self, leader: bool, hold: Duration) -> Result<(), String> {
+        let chosen = self.choose(leader).await?;
+        let member_id = self.member_id(chosen).await?;
+        self.cluster.members[chosen].kill();
+        let at_us = now_us();
+        let survivors = self.clients_but(chosen);
+        let floor = log_end(&survivors).await?;
+        let held = held_by(&survivors, member_id).await?;
+        self.kills.push(Kill {
+            at_us,
+            leader,
+            floor,
+            held,
+        });
+        sleep(hold).await;
+        self.cluster.members[chosen].restart();
+        Ok(())
+    }
+
+    async fn kill_all(&mut self, hold: Duration) {
+        for member in &mut self.cluster.members {
+            member.kill();
+        }
+        sleep(hold).await;
+        for member in &mut self.cluster.members {
+            member.restart();
+        }
+    }
+
+    async fn freeze(&mut self, leader: bool, hold: Duration) -> Result<(), String> {
+        let chosen = self.choose(leader).await?;
+        self.cluster.members[chosen].signal(Signal::STOP);
+        sleep(self.settings.lease_is_over() + hold).await;
+        self.cluster.members[chosen].signal(Signal::CONT);
+        Ok(())
+    }
+
+    async fn restart_one(&mut self, hold: Duration) -> Result<(), String> {
+        let count = self.cluster.members.len() as u64;
+        let chosen = usize::try_from(self.chance.between(0, count)).unwrap_or(0);
+        self.cluster.members[chosen].signal(Signal::TERM);
+        let ended = self.ends(chosen).await;
+        if !ended {
+            self.guilty("a member did not end in time after SIGTERM");
+        }
+        sleep(hold).await;
+        self.cluster.members[chosen].restart();
+        Ok(())
+    }
+
+    async fn by_hand(&mut self) -> Result<(), String> {
+        let inventory = self.cloud.inventory().await?;
+        let mut done = 0;
+        for _ in 0..4 {
+            let Some(object) = self.chance.one(&inventory) else {
+                break;
+            };
+            let (id, remove) = (object.id.clone(), self.chance.per_mille(500));
+            let value = self.chance.between(0, 1_000_000);
+            let happened = if remove {
+                self.cloud.remove(&id).await?
+            } else {
+                self.cloud.change(&id, value).await?
+            };
+            done += u32::from(happened);
+        }
+        if done == 0 {
+            return Err("there was nothing to change by hand".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_run_has_every_fault_and_a_seed_gives_its_schedule_again() {
+        let planned = plan(5, Duration::from_secs(1));
+        for kind in FaultKind::ALL {
+            assert!(planned.iter().any(|one| one.kind == kind), "{kind:?}");
+        }
+        assert_eq!(planned, plan(5, Duration::from_secs(1)));
+        assert_ne!(planned, plan(6, Duration::from_secs(1)));
+    }
+}

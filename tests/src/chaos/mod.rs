@@ -1,0 +1,16 @@
+//! Breaking it on purpose: real members, a client load, faults from a seed, and in the end the question whether
+//! anything was lost, made twice, left over, or done out of order. See `docs/chaos.md`.
+
+pub mod content;
+mod faults;
+mod finish;
+pub mod history;
+mod load;
+mod recovery;
+mod report;
+mod run;
+mod verdict;
+
+pub use faults::{FaultKind, Planned, plan};
+pub use report::Report;
+pub use run::{Settings, run};
