@@ -13,6 +13,8 @@ pub struct Cluster {
     /// The processes, in the order of their start; the first founded the cluster.
     pub members: Vec<MemberProcess>,
     dir: TempDir,
+    /// Directories that were lost so far.
+    lost: usize,
 }
 
 impl Cluster {
@@ -22,6 +24,7 @@ impl Cluster {
         let mut cluster = Self {
             members: Vec::new(),
             dir,
+            lost: 0,
         };
         for _ in 0..size {
             cluster.add(flags);
@@ -50,6 +53,18 @@ impl Cluster {
             self.wait_for_voters(1);
         }
         self.members.last_mut().expect("one was just added")
+    }
+
+    /// A member that was removed from the cluster loses its directory, and starts at its address as a new one.
+    pub fn start_anew(&mut self, position: usize) {
+        self.lost += 1;
+        let data_dir = self.dir.path().join(format!("anew-{}", self.lost));
+        let others = self.members.iter().enumerate();
+        let join = others
+            .filter(|(n, _)| *n != position)
+            .map(|(_, member)| member.address().to_owned())
+            .collect();
+        self.members[position].start_anew(data_dir, join);
     }
 
     /// A directory that lives as long as the cluster, for templates and objects.

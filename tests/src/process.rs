@@ -108,6 +108,16 @@ impl MemberProcess {
         *self = Self::start(self.launch.clone());
     }
 
+    /// Its directory is lost: removes it after the process has ended, and starts a new member on a fresh one, at the
+    /// same address. `join` are the others.
+    pub fn start_anew(&mut self, data_dir: PathBuf, join: Vec<String>) {
+        self.kill();
+        std::fs::remove_dir_all(&self.launch.data_dir).expect("a directory that can be lost");
+        self.launch.data_dir = data_dir;
+        self.launch.join = join;
+        *self = Self::start(self.launch.clone());
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         let mut text = String::new();

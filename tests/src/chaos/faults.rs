@@ -1,14 +1,15 @@
 //! The faults: which, when, how they are injected and taken back. One at a time, so that a majority is there but for
 //! the moments in which a fault is that it is not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anneal_client::{Error, v1};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::recovery::{Kill, held_by, log_end};
-use super::run::Run;
+use super::run::{LOOK_EVERY, Run};
 use crate::{Chance, cloud::now_us};
 
 /// What is done to the cluster or behind its back.
@@ -29,11 +30,13 @@ pub enum FaultKind {
     Restart,
     /// Objects are removed and changed by hand.
     Hand,
+    /// A member is killed, its directory is lost, and it is removed and joins as a new one.
+    LoseDirectory,
 }
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::KillLeader,
         Self::KillFollower,
         Self::FreezeLeader,
@@ -41,6 +44,7 @@ impl FaultKind {
         Self::KillAll,
         Self::FreezeFollower,
         Self::Restart,
+        Self::LoseDirectory,
     ];
 
     /// As in reports.
@@ -53,6 +57,7 @@ impl FaultKind {
             Self::FreezeFollower => "freeze_follower",
             Self::Restart => "restart",
             Self::Hand => "hand",
+            Self::LoseDirectory => "lose_directory",
         }
     }
 }
@@ -83,6 +88,9 @@ const CALM_MS: (u64, u64) = (1_500, 5_000);
 
 /// So long a fault lasts. Milliseconds.
 const HOLD_MS: (u64, u64) = (200, 4_000);
+
+/// A dead member can be removed within this: an election may come first.
+const REMOVED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A fault takes about this long with everything around it: how many go into a run. Milliseconds.
 const ABOUT_MS: u64 = 10_000;
@@ -121,6 +129,7 @@ impl Run {
             FaultKind::FreezeFollower => self.freeze(false, hold).await?,
             FaultKind::Restart => self.restart_one(hold).await?,
             FaultKind::Hand => self.by_hand().await?,
+            FaultKind::LoseDirectory => self.lose_directory(hold).await?,
         }
         self.whole().await;
         self.injected.push(Injected {
@@ -191,6 +200,32 @@ impl Run {
         }
         sleep(hold).await;
         self.cluster.members[chosen].restart();
+        Ok(())
+    }
+
+    async fn lose_directory(&mut self, hold: Duration) -> Result<(), String> {
+        let count = self.cluster.members.len() as u64;
+        let chosen = usize::try_from(self.chance.between(0, count)).unwrap_or(0);
+        let member = self.member_id(chosen).await?;
+        self.cluster.members[chosen].kill();
+        sleep(hold).await;
+        let request = v1::MemberVerbRequest {
+            member,
+            ..Default::default()
+        };
+        let began = Instant::now();
+        while let Err(error) = self.client.remove_member(request.clone()).await {
+            if matches!(error, Error::NotFound(_)) {
+                // An earlier try did it, and its answer was lost.
+                break;
+            }
+            if began.elapsed() > REMOVED_WITHIN {
+                self.guilty(&format!("a dead member can't be removed: {error}"));
+                return Ok(());
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        self.cluster.start_anew(chosen);
         Ok(())
     }
 

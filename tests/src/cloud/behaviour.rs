@@ -80,7 +80,7 @@ impl Behaviour {
             throttle: 25,
             hang: 10,
             land_late: 20,
-            pace_ms: 40,
+            pace_ms: 100,
             ..Self::good()
         }
     }
