@@ -85,6 +85,17 @@ impl Behaviour {
         }
     }
 
+    /// It heeds neither keys nor tokens, and much lands late.
+    #[must_use]
+    pub fn careless(self) -> Self {
+        Self {
+            land_late: 120,
+            honours_keys: false,
+            fences: false,
+            ..self
+        }
+    }
+
     /// What goes wrong with the next call.
     pub fn draw(&self, chance: &mut Chance) -> Option<Fault> {
         let mut drawn = chance.between(0, 1000);
