@@ -22,6 +22,18 @@ pub enum Fault {
     LandLate,
 }
 
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Slow,
+        Self::FailBefore,
+        Self::FailAfter,
+        Self::Throttle,
+        Self::Hang,
+        Self::LandLate,
+    ];
+}
+
 /// How often what goes wrong, in thousandths of all calls, and what is honoured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Behaviour {
