@@ -26,11 +26,6 @@ fn ip(words: &str) -> Result<(), String> {
 }
 
 impl Network {
-    /// Whether this process may make one.
-    pub fn may_be_made() -> bool {
-        rustix::process::geteuid().is_root() && ip("netns list").is_ok()
-    }
-
     /// A network of so many members.
     ///
     /// # Errors

@@ -63,11 +63,6 @@ impl CloudProcess {
         &self.url
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     async fn tell<T: DeserializeOwned>(&self, what: &str, said: Value) -> Result<T, String> {
         let request = self
             .client
