@@ -333,6 +333,8 @@ impl Run {
                     std::fs::copy(entry.path(), keep.join(entry.file_name()))?;
                 }
             }
+            let kills = serde_json::to_string_pretty(&self.kills)?;
+            std::fs::write(keep.join("kills.json"), kills)?;
             for story in &self.stories {
                 let story = super::finish::lock(story);
                 let text = serde_json::to_string_pretty(&story.done)?;
