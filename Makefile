@@ -48,10 +48,10 @@ bench: setup ## the benchmark table (N=100000 resources)
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- --resources $(N)
 
-chaos: setup ## break three members on purpose and judge by what the outside saw: SEED=1 MINUTES=2
+chaos: setup ## break three members on purpose: SEED=1 MINUTES=2, as root PARTITIONS=yes
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
-	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) \
+	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) $(if $(PARTITIONS),--partitions) \
 		--report "$(CARGO_TARGET_DIR)/chaos-$(SEED).json" --keep "$(CARGO_TARGET_DIR)/chaos-$(SEED)"
 
 sim: setup ## random histories of the state machine: SEEDS=100000

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Anneal, Launch, MemberProcess, PATIENCE, eventually, free_port};
+use crate::{Anneal, Launch, MemberProcess, Network, PATIENCE, eventually, free_port};
 
 /// Members of one cluster. Dropping it kills them and removes their directories.
 #[derive(Debug)]
@@ -13,15 +13,26 @@ pub struct Cluster {
     /// The processes, in the order of their start; the first founded the cluster.
     pub members: Vec<MemberProcess>,
     dir: TempDir,
+    /// Directories that were lost so far.
+    lost: usize,
+    /// Dropped after the members.
+    network: Option<Network>,
 }
 
 impl Cluster {
     /// Starts `size` members and waits until all of them vote.
     pub fn start(size: usize, flags: &[&str]) -> Self {
+        Self::start_on(None, size, flags)
+    }
+
+    /// The same on a network whose members can be cut off from each other.
+    pub fn start_on(network: Option<Network>, size: usize, flags: &[&str]) -> Self {
         let dir = TempDir::with_prefix("anneal-test-").expect("a temporary directory");
         let mut cluster = Self {
             members: Vec::new(),
             dir,
+            lost: 0,
+            network,
         };
         for _ in 0..size {
             cluster.add(flags);
@@ -32,18 +43,28 @@ impl Cluster {
 
     /// Starts one more member, which joins those that are there.
     pub fn add(&mut self, flags: &[&str]) -> &mut MemberProcess {
+        let position = self.members.len();
+        let mut flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let host = match &self.network {
+            None => "127.0.0.1".to_owned(),
+            Some(network) => {
+                flags.push("--insecure".to_owned());
+                network.address(position)
+            }
+        };
         let launch = Launch {
-            data_dir: self
-                .dir
-                .path()
-                .join(format!("member-{}", self.members.len())),
-            listen: format!("127.0.0.1:{}", free_port()),
+            data_dir: self.dir.path().join(format!("member-{position}")),
+            listen: format!("{host}:{}", free_port()),
             join: self
                 .members
                 .iter()
                 .map(|m| m.address().to_owned())
                 .collect(),
-            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            flags,
+            namespace: self
+                .network
+                .as_ref()
+                .map(|network| network.namespace(position)),
         };
         self.members.push(MemberProcess::start(launch));
         if self.members.len() == 1 {
@@ -52,9 +73,26 @@ impl Cluster {
         self.members.last_mut().expect("one was just added")
     }
 
+    /// A member that was removed from the cluster loses its directory, and starts at its address as a new one.
+    pub fn start_anew(&mut self, position: usize) {
+        self.lost += 1;
+        let data_dir = self.dir.path().join(format!("anew-{}", self.lost));
+        let others = self.members.iter().enumerate();
+        let join = others
+            .filter(|(n, _)| *n != position)
+            .map(|(_, member)| member.address().to_owned())
+            .collect();
+        self.members[position].start_anew(data_dir, join);
+    }
+
     /// A directory that lives as long as the cluster, for templates and objects.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The network of its own that it is on, if it is.
+    pub fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
     }
 
     /// Every member's address, comma-separated.

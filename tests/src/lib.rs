@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod cloud;
 mod cluster;
 pub mod judge;
+mod network;
 mod objects;
 mod process;
 mod shell;
@@ -15,6 +16,7 @@ mod wait;
 
 pub use chance::Chance;
 pub use cluster::Cluster;
+pub use network::Network;
 pub use objects::Objects;
 pub use process::{Launch, MemberProcess};
 pub use shell::{Anneal, Answer, binary};

@@ -23,6 +23,8 @@ pub struct Launch {
     pub join: Vec<String>,
     /// Further flags of `anneal serve`.
     pub flags: Vec<String>,
+    /// The network namespace that it runs in; none: ours.
+    pub namespace: Option<String>,
 }
 
 /// A running member. Dropping it kills it.
@@ -40,7 +42,15 @@ impl MemberProcess {
             .append(true)
             .open(log_path(&launch.data_dir))
             .expect("a log file");
-        let mut command = Command::new(binary());
+        let mut command = match &launch.namespace {
+            None => Command::new(binary()),
+            Some(namespace) => {
+                // It becomes the member: the process id is the same.
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary());
+                command
+            }
+        };
         command
             .arg("serve")
             .arg("--data-dir")
@@ -105,6 +115,16 @@ impl MemberProcess {
     /// Starts it again on the same directory, after it has ended.
     pub fn restart(&mut self) {
         self.kill();
+        *self = Self::start(self.launch.clone());
+    }
+
+    /// Its directory is lost: removes it after the process has ended, and starts a new member on a fresh one, at the
+    /// same address. `join` are the others.
+    pub fn start_anew(&mut self, data_dir: PathBuf, join: Vec<String>) {
+        self.kill();
+        std::fs::remove_dir_all(&self.launch.data_dir).expect("a directory that can be lost");
+        self.launch.data_dir = data_dir;
+        self.launch.join = join;
         *self = Self::start(self.launch.clone());
     }
 

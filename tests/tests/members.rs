@@ -120,6 +120,7 @@ fn a_data_directory_serves_one_process_and_one_cluster() {
         listen: format!("127.0.0.1:{}", free_port()),
         join,
         flags: vec![],
+        namespace: None,
     };
 
     let mut second = MemberProcess::start(launch(cluster.dir().join("member-0"), vec![]));

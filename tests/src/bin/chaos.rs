@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anneal_tests::chaos::{Settings, run};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(about = "Breaks a cluster on purpose and judges by what the outside world saw")]
@@ -23,12 +24,33 @@ struct Flags {
     /// The lease of engines.
     #[arg(long, default_value_t = 2_000)]
     lease_ms: u64,
+    /// Put every member on a network of its own, and cut them off from each other too. Needs root.
+    #[arg(long)]
+    partitions: bool,
+    /// The cloud breaks its word about keys and tokens: tests the verdicts, which must find that.
+    #[arg(long)]
+    careless: bool,
     /// Where the report is written as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
     /// Where the cloud's journal, the histories and the members' logs are kept.
     #[arg(long)]
     keep: Option<PathBuf>,
+}
+
+/// Ctrl-C, or SIGTERM.
+async fn interrupted() {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            eprintln!("chaos: SIGTERM will not be heard: {error}");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 #[tokio::main]
@@ -47,12 +69,23 @@ async fn main() -> ExitCode {
         members: flags.members,
         stacks: flags.stacks,
         lease_ms: flags.lease_ms,
+        partitions: flags.partitions,
+        careless: flags.careless,
         cloud,
         keep: flags.keep,
         loud: true,
     };
-    // In a task of its own, so that a harness that panics still says with which code.
-    let report = match tokio::spawn(run(settings)).await {
+    // In a task of its own, so that a harness that panics still says with which code; and one that is interrupted
+    // removes what it made.
+    let mut task = tokio::spawn(run(settings));
+    let ended = tokio::select! {
+        ended = &mut task => ended,
+        () = interrupted() => {
+            task.abort();
+            task.await
+        }
+    };
+    let report = match ended {
         Ok(Ok(report)) => report,
         Ok(Err(why)) => {
             eprintln!("chaos: the harness failed: {why}");

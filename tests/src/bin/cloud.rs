@@ -10,6 +10,9 @@ struct Flags {
     /// The journal, appended to.
     #[arg(long)]
     journal: PathBuf,
+    /// The address that it listens on, on a port of its choice.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
 }
 
 #[tokio::main]
@@ -20,7 +23,7 @@ async fn main() -> ExitCode {
         let _ = std::io::stdin().read_to_end(&mut sink);
         std::process::exit(0);
     });
-    let listener = match tokio::net::TcpListener::bind(("127.0.0.1", 0)).await {
+    let listener = match tokio::net::TcpListener::bind((flags.host.as_str(), 0)).await {
         Ok(listener) => listener,
         Err(error) => {
             eprintln!("cloud: {error}");

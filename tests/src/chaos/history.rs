@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::{Content, Patch};
 
-/// Ways in which unknown outcomes may combine; beyond this a run says too little to be judged.
+/// Ways in which unknown outcomes may combine; beyond this a run says too little to be judged, and the harness gives up.
 const MOST_POSSIBILITIES: usize = 20_000;
 
 /// What is asked.
@@ -124,10 +124,10 @@ impl Default for Known {
 }
 
 impl Known {
-    /// The content, if there is no doubt about it.
+    /// What it contained just after the last acknowledged change, if there is no doubt about it.
     pub fn certain(&self) -> Option<&Option<Content>> {
         match self.possible.as_slice() {
-            [one] if self.unknown.is_empty() => Some(one),
+            [one] => Some(one),
             _ => None,
         }
     }
@@ -156,8 +156,7 @@ impl Known {
                 revision,
                 changed,
             } => {
-                let between = self.between(*stack_id, *revision, *changed)?;
-                let bases = self.reachable(between)?;
+                let bases = self.before(*stack_id, *revision, *changed)?;
                 let possible: Vec<_> = bases
                     .iter()
                     .filter_map(|base| asked.on(base).filter(|after| *changed || after == base))
@@ -175,31 +174,35 @@ impl Known {
         }
     }
 
-    /// How many changes may have come in between: none, if revisions follow each other.
-    fn between(&self, stack_id: u64, revision: u64, changed: bool) -> Result<usize, String> {
-        let Some((known_id, known)) = self.at else {
-            return Ok(self.unknown.len());
-        };
-        if stack_id != known_id {
-            if stack_id < known_id {
-                return Err(format!("stack {stack_id} is older than {known_id}"));
-            }
-            return Ok(self.unknown.len() + 1);
+    /// What it may have contained just before it came to this revision, or at it, if nothing changed. Revisions that
+    /// nobody was told of must be unknown changes.
+    fn before(
+        &self,
+        stack_id: u64,
+        revision: u64,
+        changed: bool,
+    ) -> Result<Vec<Option<Content>>, String> {
+        let revision = revision.saturating_sub(u64::from(changed));
+        match self.at {
+            Some((id, known)) if id == stack_id => match revision.checked_sub(known) {
+                Some(steps) => Ok(self.reachable(&self.possible, steps)),
+                None => Err(format!("it is at revision {revision}, and was at {known}")),
+            },
+            Some((id, _)) if id > stack_id => Err(format!("stack {stack_id} is older than {id}")),
+            _ if self.may_be_gone() => Ok(self.reachable(&[None], revision)),
+            _ => Err("it was made anew, though nobody deleted it".to_owned()),
         }
-        let next = known + u64::from(changed);
-        if revision < next {
-            return Err(format!(
-                "revision {revision} was acknowledged after {known}"
-            ));
-        }
-        Ok(usize::try_from(revision - next).unwrap_or(usize::MAX))
+    }
+
+    fn may_be_gone(&self) -> bool {
+        self.possible.contains(&None) || self.unknown.contains(&Asked::Delete)
     }
 
     /// What it may contain after up to so many of the unknown changes, in any order.
-    fn reachable(&self, steps: usize) -> Result<Vec<Option<Content>>, String> {
-        let mut seen: BTreeSet<Option<Content>> = self.possible.iter().cloned().collect();
-        let mut edge: Vec<_> = seen.iter().cloned().collect();
-        for _ in 0..steps.min(self.unknown.len()) {
+    fn reachable(&self, from: &[Option<Content>], steps: u64) -> Vec<Option<Content>> {
+        let mut seen: BTreeSet<Option<Content>> = from.iter().cloned().collect();
+        let mut edge = from.to_vec();
+        for _ in 0..steps.min(self.unknown.len() as u64) {
             let mut next = Vec::new();
             for base in &edge {
                 for asked in &self.unknown {
@@ -210,12 +213,13 @@ impl Known {
                     }
                 }
             }
-            if seen.len() > MOST_POSSIBILITIES {
-                return Err("too many outcomes are unknown to judge by".to_owned());
-            }
+            assert!(
+                seen.len() <= MOST_POSSIBILITIES,
+                "too many outcomes are unknown to judge by"
+            );
             edge = next;
         }
-        Ok(seen.into_iter().collect())
+        seen.into_iter().collect()
     }
 
     /// What it may contain in the end, when it is found at this id and revision (`None`: not found).
@@ -224,18 +228,16 @@ impl Known {
     /// When it can not be there: older than what was acknowledged, or gone though nobody may have deleted it.
     pub fn finally(&self, at: Option<(u64, u64)>) -> Result<Vec<Option<Content>>, String> {
         let Some((stack_id, revision)) = at else {
-            let all = self.reachable(self.unknown.len())?;
-            return if all.contains(&None) {
+            return if self.may_be_gone() {
                 Ok(vec![None])
             } else {
                 Err(format!(
-                    "it is gone, but was last acknowledged at {:?} and nobody deleted it",
+                    "it is gone from {:?}, and nobody deleted it",
                     self.at
                 ))
             };
         };
-        let between = self.between(stack_id, revision, false)?;
-        let there = self.reachable(between)?;
+        let there = self.before(stack_id, revision, false)?;
         Ok(there.into_iter().filter(Option::is_some).collect())
     }
 }
@@ -285,9 +287,26 @@ mod tests {
         known.take(&Asked::Up(b.clone()), &unknown).unwrap();
         assert_eq!(known.finally(Some((5, 1))).unwrap(), [Some(a.clone())]);
         assert!(known.finally(Some((5, 2))).unwrap().contains(&Some(b)));
-        assert_eq!(known.certain(), None);
+        assert_eq!(known.certain(), Some(&Some(a.clone())));
         known.take(&Asked::Up(c.clone()), &ok(5, 3)).unwrap();
         assert_eq!(known.finally(Some((5, 3))).unwrap(), [Some(c)]);
+    }
+
+    #[test]
+    fn a_patch_on_what_an_unknown_change_may_have_made_may_have_two_outcomes() {
+        let (a, b, _) = contents();
+        let mut known = Known::default();
+        known.take(&Asked::Create(a.clone()), &ok(5, 1)).unwrap();
+        let unknown = Outcome::Unknown("lost".into());
+        known.take(&Asked::Up(b.clone()), &unknown).unwrap();
+        let nothing = Asked::Patch(Patch::default());
+        known.take(&nothing, &ok(5, 3)).unwrap();
+        assert_eq!(known.certain(), None);
+        let mut follows = Known::default();
+        follows.take(&Asked::Create(a.clone()), &ok(5, 1)).unwrap();
+        follows.take(&Asked::Up(b), &unknown).unwrap();
+        follows.take(&nothing, &ok(5, 2)).unwrap();
+        assert_eq!(follows.certain(), Some(&Some(a)));
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Load {
         }
         let chance = &mut self.chance;
         match certain {
-            // Only what says everything makes it certain again.
+            // What says everything makes it certain again.
             None if chance.per_mille(200) => Asked::Delete,
             None => Asked::Up(draw_content(chance)),
             Some(None) if chance.per_mille(500) => Asked::Create(draw_content(chance)),

@@ -79,3 +79,43 @@ pub(crate) fn recoveries<'a>(
     }
     (of_leaders, of_engines)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::Operation;
+
+    fn call(name: &str, token: u64, in_ms: u64) -> Call {
+        Call {
+            operation: Operation::Find,
+            stack: "s".to_owned(),
+            name: name.to_owned(),
+            instance: "i".to_owned(),
+            key: None,
+            token,
+            fencing: true,
+            in_us: in_ms * 1000,
+            out_us: None,
+            fault: None,
+            did: None,
+        }
+    }
+
+    #[test]
+    fn a_call_under_an_assignment_from_before_the_kill_is_no_recovery() {
+        let kill = Kill {
+            at_us: 10_000,
+            leader: true,
+            floor: 70,
+            held: vec![("s".to_owned(), "a".to_owned())],
+        };
+        let calls = [
+            call("b", 69, 20),
+            call("b", 71, 900),
+            call("a", 72, 1_510),
+            call("a", 73, 2_000),
+        ];
+        let times = recoveries(&[kill], calls.iter());
+        assert_eq!(times, (vec![890], vec![1_500]));
+    }
+}

@@ -9,7 +9,7 @@ use super::{
     verdict::effects,
 };
 use crate::{
-    cloud::{Happened, Record},
+    cloud::{Fault, Happened, Record},
     judge::calls,
 };
 
@@ -66,7 +66,7 @@ pub struct Report {
     pub stacks: usize,
     /// Faults that were injected, by kind.
     pub faults: BTreeMap<String, u64>,
-    /// Planned faults that did not happen: with any of these, a run is no pass.
+    /// Planned faults, and kinds of bad calls, that did not happen: with any of these, a run is no pass.
     pub missing_faults: u64,
     /// What went wrong with calls at the cloud, by kind.
     pub call_faults: BTreeMap<String, u64>,
@@ -149,6 +149,8 @@ impl Run {
                 *call_faults.entry(word(fault)).or_default() += 1;
             }
         }
+        // A kind of bad call that never came was not tested either.
+        let calm = (Fault::ALL.len() - call_faults.len()) as u64;
         let effects = effects(journal).into_iter();
         let (operations, refusals) = self.operations();
         Report {
@@ -157,7 +159,7 @@ impl Run {
             members: self.settings.members,
             stacks: self.settings.stacks,
             faults,
-            missing_faults: (planned.len() - self.injected.len()) as u64,
+            missing_faults: (planned.len() - self.injected.len()) as u64 + calm,
             call_faults,
             calls: calls.len(),
             effects: effects.map(|(word, n)| (word.to_owned(), n)).collect(),

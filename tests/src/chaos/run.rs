@@ -14,13 +14,13 @@ use anneal_client::Client;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
-    faults::{Injected, plan},
+    faults::{FaultKind, Injected, plan},
     load::{Load, Stories},
     recovery::Kill,
     report::Report,
 };
 use crate::{
-    Chance, Cluster,
+    Chance, Cluster, Network,
     cloud::{Behaviour, CloudProcess},
 };
 
@@ -37,6 +37,10 @@ pub struct Settings {
     pub stacks: usize,
     /// Engine lease in milliseconds; the times of members hang on it.
     pub lease_ms: u64,
+    /// Whether members are on a network of their own and are cut off from each other. Needs root.
+    pub partitions: bool,
+    /// Whether the cloud breaks its word about keys and tokens: then a run must be found guilty.
+    pub careless: bool,
     /// The simulated cloud's binary.
     pub cloud: PathBuf,
     /// Where journal, history and the members' logs are kept; none: nowhere.
@@ -59,6 +63,14 @@ impl Settings {
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect()
+    }
+
+    fn kinds(&self) -> Vec<FaultKind> {
+        let mut kinds = FaultKind::ALL.to_vec();
+        if self.partitions {
+            kinds.extend(FaultKind::PARTITIONS);
+        }
+        kinds
     }
 
     /// After so long without a word from it the lease of an engine is over, and its work is another's.
@@ -106,11 +118,19 @@ pub(super) struct Run {
 /// When the harness fails; what the product does wrong is in the report.
 pub async fn run(settings: Settings) -> Result<Report, String> {
     let mut run = Run::begin(settings).await?;
-    let planned = plan(run.settings.seed, run.settings.duration);
+    let planned = plan(
+        run.settings.seed,
+        run.settings.duration,
+        run.settings.kinds(),
+    );
     let end = Arc::new(AtomicBool::new(false));
     let clients = run.load(&end)?;
     let faults = async {
         let bad = Behaviour::bad(run.settings.seed);
+        let bad = match run.settings.careless {
+            true => bad.careless(),
+            false => bad,
+        };
         run.cloud.behave(&bad).await?;
         for fault in &planned {
             run.inject(*fault)
@@ -138,9 +158,17 @@ impl Run {
         let flags = settings.flags();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let size = settings.members;
-        let cluster = catch_unwind(AssertUnwindSafe(|| Cluster::start(size, &flags)))
-            .map_err(|_| "the cluster did not start".to_owned())?;
-        let cloud = CloudProcess::start(&settings.cloud, cluster.dir())?;
+        let network = match settings.partitions {
+            true => Some(Network::make(size)?),
+            false => None,
+        };
+        let host = match &network {
+            Some(network) => network.outside(),
+            None => "127.0.0.1".to_owned(),
+        };
+        let cluster = AssertUnwindSafe(|| Cluster::start_on(network, size, &flags));
+        let cluster = catch_unwind(cluster).map_err(|_| "the cluster did not start".to_owned())?;
+        let cloud = CloudProcess::start(&settings.cloud, cluster.dir(), &host)?;
         let client = Client::connect(&cluster.endpoints()).map_err(|e| e.to_string())?;
         Ok(Self {
             chance: Chance::of(settings.seed),
@@ -305,6 +333,8 @@ impl Run {
                     std::fs::copy(entry.path(), keep.join(entry.file_name()))?;
                 }
             }
+            let kills = serde_json::to_string_pretty(&self.kills)?;
+            std::fs::write(keep.join("kills.json"), kills)?;
             for story in &self.stories {
                 let story = super::finish::lock(story);
                 let text = serde_json::to_string_pretty(&story.done)?;

@@ -22,6 +22,18 @@ pub enum Fault {
     LandLate,
 }
 
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Slow,
+        Self::FailBefore,
+        Self::FailAfter,
+        Self::Throttle,
+        Self::Hang,
+        Self::LandLate,
+    ];
+}
+
 /// How often what goes wrong, in thousandths of all calls, and what is honoured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Behaviour {
@@ -80,8 +92,19 @@ impl Behaviour {
             throttle: 25,
             hang: 10,
             land_late: 20,
-            pace_ms: 40,
+            pace_ms: 100,
             ..Self::good()
+        }
+    }
+
+    /// It heeds neither keys nor tokens, and much lands late.
+    #[must_use]
+    pub fn careless(self) -> Self {
+        Self {
+            land_late: 120,
+            honours_keys: false,
+            fences: false,
+            ..self
         }
     }
 

@@ -25,15 +25,16 @@ pub struct CloudProcess {
 }
 
 impl CloudProcess {
-    /// Starts the binary with its journal in `dir`, on a port that it chooses.
+    /// Starts the binary with its journal in `dir`, on an address of this machine and a port that it chooses.
     ///
     /// # Errors
     /// When it does not start or says no address.
-    pub fn start(binary: &Path, dir: &Path) -> Result<Self, String> {
+    pub fn start(binary: &Path, dir: &Path, host: &str) -> Result<Self, String> {
         let journal = dir.join("cloud.jsonl");
         let mut child = Command::new(binary)
             .arg("--journal")
             .arg(&journal)
+            .args(["--host", host])
             // It ends when this pipe does, however we end.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -60,11 +61,6 @@ impl CloudProcess {
     /// Where its objects are.
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     async fn tell<T: DeserializeOwned>(&self, what: &str, said: Value) -> Result<T, String> {
