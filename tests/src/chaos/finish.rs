@@ -38,6 +38,15 @@ impl Run {
         self.say("faults off");
         self.whole().await;
         let stacks = self.converge().await;
+        // What was changed by hand a moment ago may not have been looked at yet.
+        for stack in &stacks {
+            let name = StackName::within(&stack.namespace, &stack.name);
+            let checked = self.client.check(&RequestId::fresh(), &name).await;
+            if let Err(error) = checked {
+                self.guilty(&format!("{name} can't be checked: {error}"));
+            }
+        }
+        let stacks = self.converge().await;
         let converged_ms = u64::try_from(self.faults_off.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.say("converged");
         let inventory = self.cloud.inventory().await?;
