@@ -88,6 +88,8 @@ pub(crate) struct Order {
     definition: Arc<DefinitionRow>,
     properties: Properties,
     used: Option<Used>,
+    /// What is secret among properties that a look is not told, since they may not be those of the lost action.
+    secrets: Secrets,
     /// What is certain of the aim of a look although its inputs are not known any more, and the names of the rest.
     certain: Option<(Properties, Vec<String>)>,
     before: Before,
@@ -133,6 +135,7 @@ impl Order {
             definition,
             properties: Properties::new(),
             used: None,
+            secrets: Secrets::default(),
             certain: None,
             before,
             facts,
@@ -281,7 +284,11 @@ impl Order {
         let definition = self.facts.assignment.definition;
         let found = fingerprint(definition, &self.definition.references, inputs);
         if unknown || self.facts.assignment.aim != Some(found) {
-            self.used = None;
+            self.secrets = self
+                .used
+                .take()
+                .map(|used| used.secrets)
+                .unwrap_or_default();
             self.certain = self.certain();
         }
         Ok(None)
@@ -378,7 +385,7 @@ impl Order {
             Said::Applied(answer) => {
                 verdict::of_apply(schema, self.used.unwrap_or_default(), answer)
             }
-            Said::Observed(answer) => verdict::of_look(schema, self.used, answer),
+            Said::Observed(answer) => verdict::of_look(schema, self.used, self.secrets, answer),
         }
     }
 }

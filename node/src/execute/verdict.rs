@@ -33,8 +33,11 @@ pub(crate) fn of_apply(
     used: Used,
     answer: Result<Applied, Failure>,
 ) -> ActionResult {
-    match answer.map_err(|failure| without_secrets(failure, &used)) {
-        Ok(Applied::Done(made)) => ActionResult::Done(done(schema, made, Some(used))),
+    match answer.map_err(|failure| without_secrets(failure, &used.secrets)) {
+        Ok(Applied::Done(made)) => {
+            let secrets = used.secrets.clone();
+            ActionResult::Done(done(schema, made, Some(used), &secrets))
+        }
         Ok(Applied::Deleted) => ActionResult::Done(Done::default()),
         Ok(Applied::NeedsReplace { because }) => {
             let paths: Vec<String> = because.iter().map(ToString::to_string).collect();
@@ -58,30 +61,26 @@ pub(crate) fn of_apply(
 pub(crate) fn of_look(
     schema: &TypeSchema,
     used: Option<Used>,
+    secrets: Secrets,
     answer: Result<Observed, Failure>,
 ) -> ActionResult {
-    let answer = match &used {
-        Some(used) => answer.map_err(|failure| without_secrets(failure, used)),
-        None => answer,
-    };
+    let secrets = used.as_ref().map_or(secrets, |used| used.secrets.clone());
+    let answer = answer.map_err(|failure| without_secrets(failure, &secrets));
     match answer {
         Ok(Observed::Absent { .. }) => ActionResult::Looked(Looked::Absent),
         Ok(Observed::Present(found)) if found.as_aimed && used.is_some() => {
-            ActionResult::Looked(Looked::AsAimed(done(schema, found.made, used)))
+            ActionResult::Looked(Looked::AsAimed(done(schema, found.made, used, &secrets)))
         }
         // Without the aim's inputs nobody can say which fingerprint it has: an update will tell.
         Ok(Observed::Present(found)) => {
-            ActionResult::Looked(Looked::Otherwise(done(schema, found.made, None)))
+            ActionResult::Looked(Looked::Otherwise(done(schema, found.made, None, &secrets)))
         }
         Err(failure) if failure.verdict == Verdict::CannotTell => {
             ActionResult::Looked(Looked::CannotLook {
                 message: failure.message.into(),
             })
         }
-        Err(failure) => {
-            let secrets = used.map(|used| used.secrets).unwrap_or_default();
-            of_failure(schema, &secrets, failure)
-        }
+        Err(failure) => of_failure(schema, &secrets, failure),
     }
 }
 
@@ -126,9 +125,9 @@ pub(crate) fn declined(reason: impl Into<String>) -> ActionResult {
 }
 
 /// What a provider says of a failure may repeat what it was given.
-fn without_secrets(failure: Failure, used: &Used) -> Failure {
+fn without_secrets(failure: Failure, secrets: &Secrets) -> Failure {
     Failure {
-        message: masked(failure.message, &used.secrets.texts),
+        message: masked(failure.message, &secrets.texts),
         ..failure
     }
 }
@@ -167,10 +166,10 @@ fn of_failure(schema: &TypeSchema, secrets: &Secrets, failure: Failure) -> Actio
     })
 }
 
-fn done(schema: &TypeSchema, made: Made, used: Option<Used>) -> Done {
+fn done(schema: &TypeSchema, made: Made, used: Option<Used>, secrets: &Secrets) -> Done {
     let used = used.unwrap_or_default();
     Done {
-        values: values(schema, &made, &used.secrets),
+        values: values(schema, &made, secrets),
         physical_id: Some(made.physical_id.into()),
         private: Some(made.private),
         properties: used.properties,
@@ -264,11 +263,42 @@ mod tests {
     #[test]
     fn a_look_that_can_never_tell_asks_for_a_person_and_an_action_is_only_in_doubt() {
         let blind = || Failure::cannot_tell("there is no way to look");
-        let found = of_look(&schema(), None, Err(blind()));
+        let found = of_look(&schema(), None, Secrets::default(), Err(blind()));
         assert!(
             matches!(found, ActionResult::Looked(Looked::CannotLook { message }) if &*message == "there is no way to look")
         );
         let ended = of_apply(&schema(), Used::default(), Err(blind()));
         assert!(matches!(ended, ActionResult::NoVerdict { .. }));
+    }
+
+    #[test]
+    fn a_look_that_is_not_told_the_aim_keeps_its_secrets_all_the_same() {
+        let secrets = || Secrets {
+            texts: vec!["swordfish".to_owned()],
+            at: Vec::new(),
+        };
+        let failure = Failure::no_verdict(FailureClass::Transient, "no swordfish here");
+        let failed = of_look(&schema(), None, secrets(), Err(failure));
+        let ActionResult::NoVerdict { message, .. } = failed else {
+            panic!("it is no verdict");
+        };
+        assert_eq!(&*message, "no *** here");
+        let made = Made {
+            physical_id: "i-1".to_owned(),
+            attributes: [("url".to_owned(), json!("x:swordfish@y"))]
+                .into_iter()
+                .collect(),
+            ..Made::default()
+        };
+        let found = of_look(
+            &schema(),
+            None,
+            secrets(),
+            Ok(Observed::present(made, Vec::new())),
+        );
+        let ActionResult::Looked(Looked::Otherwise(done)) = found else {
+            panic!("it is there");
+        };
+        assert!(done.values.iter().any(|value| value.sensitive));
     }
 }
