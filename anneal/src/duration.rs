@@ -53,7 +53,21 @@ fn seconds_of(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_duration_that_can_be_shown_or_an_error(
+            text in prop_oneof![any::<String>(), "([0-9.]{1,12}(ms|s|m|h|d|x)?){0,4}", "[0-9]{1,400}s?"],
+        ) {
+            if let Ok(duration) = parse(&text) {
+                prop_assert!(duration.as_secs_f64() <= MAX_SECONDS);
+                show(duration);
+            }
+        }
+    }
 
     #[test]
     fn people_write_durations_in_many_ways() {

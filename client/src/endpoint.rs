@@ -89,7 +89,25 @@ pub(crate) fn channel(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_list_that_reads_the_same_again_or_an_error(
+            text in prop_oneof![any::<String>(), "[a-z0-9:.,@/ \\[\\]é-]{0,40}", "([a-z]{1,3}:[0-9]{1,6},?){0,4}"],
+        ) {
+            if let Ok(list) = parse_endpoints(&text) {
+                prop_assert_eq!(parse_endpoints(&list.join(",")), Ok(list.clone()));
+                for endpoint in list {
+                    // What the list takes may still be no address for the transport: an error, then.
+                    let address = format!("http://{endpoint}");
+                    let _ = Endpoint::from_shared(address);
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_list_is_read_in_order_and_without_duplicates() {

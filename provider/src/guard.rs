@@ -52,7 +52,7 @@ struct Renewal {
 }
 
 /// How it went.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Report {
     /// The command was not started. `busy` if that is because another guard holds the instance.
     NotStarted { busy: bool, message: String },
@@ -78,4 +78,63 @@ pub(crate) enum HowEnded {
         /// How long it ran.
         after_ms: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hostile::spoilt;
+
+    fn order() -> Order {
+        Order {
+            lock: Some("/run/lock".into()),
+            lease_end: BootTime { boot_ms: 5_000 },
+            not_after: BootTime::NEVER,
+            timeout_ms: Some(u64::MAX),
+            program: vec!["sh".to_owned(), "-c".to_owned(), "é".to_owned()],
+            environment: vec![("A".to_owned(), "b".to_owned())],
+            working_directory: None,
+        }
+    }
+
+    fn reports() -> Vec<Report> {
+        vec![
+            Report::NotStarted {
+                busy: true,
+                message: "é".to_owned(),
+            },
+            Report::LeaseOver { before: false },
+            Report::Ended {
+                how: HowEnded::Exited(i32::MIN),
+                last_line: Some("{\"a\": 1}".to_owned()),
+                error_tail: "\u{0}".to_owned(),
+            },
+        ]
+    }
+
+    fn written(value: &impl Serialize) -> Vec<u8> {
+        serde_json::to_vec(value).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn spoilt_orders_and_renewals_are_refused_or_read_the_same_again(bytes in spoilt(written(&order()))) {
+            if let Ok(order) = serde_json::from_slice::<Order>(&bytes) {
+                let again: Order = serde_json::from_slice(&written(&order)).unwrap();
+                prop_assert_eq!(format!("{order:?}"), format!("{again:?}"));
+            }
+            let _ = serde_json::from_slice::<Renewal>(&bytes);
+        }
+
+        #[test]
+        fn spoilt_reports_are_refused_or_read_the_same_again(
+            bytes in prop::sample::select(reports()).prop_flat_map(|report| spoilt(written(&report))),
+        ) {
+            if let Ok(report) = serde_json::from_slice::<Report>(&bytes) {
+                prop_assert_eq!(serde_json::from_slice::<Report>(&written(&report)).unwrap(), report);
+            }
+        }
+    }
 }

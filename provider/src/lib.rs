@@ -12,6 +12,8 @@ mod files;
 mod guard;
 mod heat;
 mod host_lock;
+#[cfg(test)]
+mod hostile;
 mod http;
 mod instance_record;
 mod name;

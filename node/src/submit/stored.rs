@@ -146,9 +146,41 @@ pub(crate) fn read_fragment(bytes: &[u8]) -> Result<template::Fragment, Refused>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    /// Each of the stored kinds once, one after the other: what is cut out of them looks like any of them.
+    const STORED: &[u8] = b"\x0a\x13{\"description\":\"d\"}\x12\x01e\x1a\x0e\x0a\x01x\x1a\x01b\x22\x06\x0a\x01r\x12\x01a\
+        \x22\x01d\x0a\x08\x0a\x01p\x12\x011\x18\x01\x0a\x0c{\"type\":\"T\"}\x12\x01p\x1a\x06\x0a\x01f\x12\x01x";
+
+    fn spoilt() -> impl Strategy<Value = Vec<u8>> {
+        let cut = (any::<usize>(), any::<usize>(), any::<usize>(), any::<u8>());
+        cut.prop_map(|(from, length, at, byte)| {
+            let from = from % STORED.len();
+            let mut bytes = STORED[from..from + length % (STORED.len() - from + 1)].to_vec();
+            if let Some(old) = bytes.get_mut(at % STORED.len()) {
+                *old = byte;
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_damaged_is_refused_or_reads_the_same_again(bytes in spoilt()) {
+            if let Ok(values) = read_parameters(&bytes) {
+                prop_assert_eq!(read_parameters(&parameters(&values).bytes).unwrap(), values);
+            }
+            if let Ok(read) = read_fragment(&bytes) {
+                prop_assert_eq!(read_fragment(&fragment(&read).bytes).unwrap(), read);
+            }
+            if let Ok(read) = read_head(&bytes) {
+                prop_assert_eq!(read_head(&read.encode_to_vec()).unwrap(), read);
+            }
+        }
+    }
 
     #[test]
     fn the_bytes_of_a_fragment_are_these_and_are_read_back() {

@@ -280,3 +280,42 @@ fn failed(action: &str, told: &Told, ended: &Ended, made: Option<Made>) -> Failu
         None => Failure::nothing_done(FailureClass::Transient, message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hostile::spoilt;
+    use crate::read_values::{from_private, to_private};
+
+    const PRINTED: &[u8] = br#"{"id": "i-7", "port": 80, "list": [1.5e3, null, {"a": "\u00e9"}]}"#;
+
+    fn told() -> Told {
+        let properties = serde_json::json!({"create": "true", "timeout_seconds": 1.5, "environment": {"A": "b"}});
+        Told::of(properties.as_object().unwrap()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_command_prints_is_attributes_or_nothing(line in spoilt(PRINTED.to_vec())) {
+            let ended = Ended {
+                how: HowEnded::Exited(0),
+                last_line: Some(String::from_utf8_lossy(&line).into_owned()),
+                error_tail: String::new(),
+            };
+            let attributes = attributes_of(&ended);
+            let _ = physical_id_of(&attributes);
+            let text = serde_json::to_string(&attributes).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Values>(&text).unwrap(), attributes);
+        }
+
+        #[test]
+        fn damaged_private_bytes_are_none_or_read_the_same_again(bytes in spoilt(to_private(&told()).to_vec())) {
+            if let Some(told) = from_private::<Told>(&bytes) {
+                let again = from_private::<Told>(&to_private(&told));
+                prop_assert_eq!(format!("{:?}", Some(told)), format!("{again:?}"));
+            }
+        }
+    }
+}

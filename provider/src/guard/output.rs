@@ -72,7 +72,30 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_printed_its_end_is_kept_within_bounds(
+            printed in prop::collection::vec(prop_oneof![Just(b'\n'), Just(0xc3), any::<u8>()], 0..300),
+            piece in 1_usize..40,
+            max in 1_usize..100,
+        ) {
+            let tail = Tail::default();
+            for piece in printed.chunks(piece) {
+                tail.follow(piece, max);
+            }
+            let end = &printed[printed.len().saturating_sub(max)..];
+            prop_assert_eq!(tail.text(usize::MAX), String::from_utf8_lossy(end).into_owned());
+            let text = printed.trim_ascii_end();
+            let begin = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+            let whole = String::from_utf8_lossy(&text[begin..]).into_owned();
+            // None, or all of the line: never a part of it.
+            prop_assert!(tail.last_line().is_none_or(|line| line == whole));
+        }
+    }
 
     #[test]
     fn the_last_line_is_known_only_whole() {

@@ -147,3 +147,51 @@ fn write<T: Serialize>(dir: &Path, name: &str, value: &T) -> io::Result<()> {
     file.persist(dir.join(name)).map_err(|error| error.error)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hostile::spoilt;
+
+    fn order() -> Order {
+        Order {
+            instance_id: "cluster-7".to_owned(),
+            program: vec!["sleep".to_owned(), "1".to_owned()],
+            environment: vec![("A".to_owned(), "b".to_owned())],
+            working_directory: Some("/".into()),
+            restart: Restart::OnFailure,
+            stop_timeout: Duration::from_millis(10_500),
+        }
+    }
+
+    fn state() -> State {
+        State {
+            process: ProcessId::of(i32::try_from(std::process::id()).unwrap()),
+            started_at: "2026-01-01T00:00:00Z".to_owned(),
+            ended: Some("process 7 exited".to_owned()),
+            ..State::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_record_is_none_or_reads_the_same_again(
+            order_bytes in spoilt(serde_json::to_vec(&order()).unwrap()),
+            state_bytes in spoilt(serde_json::to_vec(&state()).unwrap()),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let record = Record { dir: dir.path().to_owned() };
+            fs::write(dir.path().join("order.json"), order_bytes).unwrap();
+            fs::write(dir.path().join("state.json"), state_bytes).unwrap();
+            if let Some(order) = record.order() {
+                record.write_order(&order).unwrap();
+                prop_assert_eq!(record.order(), Some(order));
+            }
+            let state = record.state();
+            record.write_state(&state).unwrap();
+            prop_assert_eq!(record.state(), state);
+        }
+    }
+}
