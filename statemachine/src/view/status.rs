@@ -131,7 +131,9 @@ pub(crate) fn status_of(state: &State, stack: &Stack) -> Status {
 /// Something runs or can still run, a due retry included.
 pub(crate) fn can_move(state: &State, stack: &Stack) -> bool {
     use crate::outcome::StackStops;
-    if stack.running > 0 {
+    // A stack that only has to forget its history before it is gone is carried on by the leader.
+    let goes = stack.row.deleting && !stack.forgotten_past.is_empty();
+    if stack.running > 0 || goes {
         return true;
     }
     match stack.stops() {

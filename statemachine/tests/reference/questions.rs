@@ -196,6 +196,10 @@ impl Reference<'_> {
 
     /// Something runs, or can start now or when its time comes.
     pub fn can_move(&self, stack: StackId) -> bool {
+        // What only has to forget its history before it is gone is carried on.
+        if self.stacks[&stack].deleting && self.forgotten_past().any(|(of, _)| of == stack) {
+            return true;
+        }
         if self.instances_of_stack(stack).any(|id| self.in_flight(id)) {
             return true;
         }
