@@ -274,14 +274,4 @@ impl StateMachine {
     pub fn wants_advance(&self) -> bool {
         self.state.wants_advance()
     }
-
-    /// Stacks due to be rolled back: the failed revision, and the one to go back to.
-    pub fn rollbacks_due(
-        &self,
-    ) -> impl Iterator<Item = (StackId, crate::id::Revision, crate::id::Revision)> {
-        self.state.stacks.iter().filter_map(|(id, stack)| {
-            let due = stack.stops() == Some(crate::outcome::StackStops::RollbackDue);
-            due.then_some((*id, stack.row.revision, stack.row.settled_revision))
-        })
-    }
 }

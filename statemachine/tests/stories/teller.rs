@@ -11,9 +11,9 @@ use anneal_statemachine::command::{
 use anneal_statemachine::digest::value_digest;
 use anneal_statemachine::event::Event;
 use anneal_statemachine::id::{EngineRef, InstanceId, RequestId, ResourceId, Revision, StackId};
-use anneal_statemachine::outcome::{Outcome, WaitReason};
+use anneal_statemachine::outcome::{Outcome, StackStops, WaitReason};
 use anneal_statemachine::row::{Observed, RowKey, RowValue};
-use anneal_statemachine::view::{AssignmentView, InstanceView, Work};
+use anneal_statemachine::view::{AssignmentView, InstanceView, StackView, Work};
 use std::collections::BTreeMap;
 
 pub(crate) struct Teller {
@@ -84,8 +84,10 @@ impl Teller {
                 })
             }
             "rollback" => {
-                let due = self.machine.rollbacks_due().next();
-                let (_, failed, to) = due.expect("a rollback is due");
+                let is_due = |stack: &StackView<'_>| stack.stops == Some(StackStops::RollbackDue);
+                let due = self.machine.stacks().find(is_due);
+                let due = due.expect("a rollback is due").row;
+                let (failed, to) = (due.revision, due.settled_revision);
                 self.change(Change::Rollback {
                     base: failed,
                     to,
