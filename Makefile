@@ -8,10 +8,11 @@ SEEDS ?= 100000
 N ?= 100000
 SEED ?= 1
 MINUTES ?= 2
+STORM ?= 150
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-.PHONY: help setup build test verify fix demo cluster bench chaos sim clean
+.PHONY: help setup build test verify fix demo cluster bench chaos sim storm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +57,9 @@ chaos: setup ## break three members on purpose: SEED=1 MINUTES=2, as root PARTIT
 
 sim: setup ## random histories of the state machine: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture
+
+storm: setup ## proposals, purges and checkpoints at the highest rate: STORM=150
+	@ANNEAL_STORM_SECONDS=$(STORM) $(CARGO) test --release --locked -p anneal-node --test storm -- --nocapture
 
 clean: ## remove the build
 	@$(CARGO) clean

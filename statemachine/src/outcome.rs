@@ -229,6 +229,9 @@ pub enum Rejection {
     /// Registered again, or expired.
     #[error("engine {0} is not live")]
     EngineNotLive(EngineRef),
+    /// A registration that follows another incarnation than the present one, which is this (0: there is none).
+    #[error("the engine is {0} by now")]
+    EngineChanged(EngineRef),
     /// The host can't be forgotten.
     #[error("host {0} has a live engine")]
     HostIsLive(Text),

@@ -95,6 +95,7 @@ fn hub_in_flight() -> (Member, StackId, CommandKind) {
         capacity: 1,
         offers: vec!["thing".into()],
         labels: Vec::new(),
+        follows: None,
     }));
     let dependents = (0..DEPENDENTS).map(|at| item(&format!("leaf{at}"), Some("hub")));
     let difference = Difference {

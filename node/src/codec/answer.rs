@@ -103,6 +103,7 @@ fn rejection(rejection: &Rejection) -> Why {
         }),
         Rejection::NotACommit => Why::NotACommit(proto::Nothing {}),
         Rejection::EngineNotLive(engine) => Why::EngineNotLive(parts::engine(engine)),
+        Rejection::EngineChanged(engine) => Why::EngineChanged(parts::engine(engine)),
         Rejection::HostIsLive(host) => Why::HostIsLive(text(host)),
         Rejection::HostNotFound(host) => Why::HostNotFound(text(host)),
         Rejection::NotOnHold { name } => Why::NotOnHold(text(name)),
@@ -146,6 +147,7 @@ fn read_rejection(why: Why) -> Result<Rejection, DecodeError> {
         }
         Why::NotACommit(proto::Nothing {}) => Rejection::NotACommit,
         Why::EngineNotLive(engine) => Rejection::EngineNotLive(parts::read_engine(Some(engine))?),
+        Why::EngineChanged(engine) => Rejection::EngineChanged(parts::read_engine(Some(engine))?),
         Why::HostIsLive(host) => Rejection::HostIsLive(host.into()),
         Why::HostNotFound(host) => Rejection::HostNotFound(host.into()),
         Why::NotOnHold(name) => Rejection::NotOnHold { name: name.into() },

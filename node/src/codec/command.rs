@@ -190,6 +190,7 @@ fn register_engine(engine: &RegisterEngine) -> proto::RegisterEngine {
         capacity: engine.capacity,
         offers: parts::texts(&engine.offers),
         labels: parts::labels(&engine.labels),
+        follows: engine.follows,
     }
 }
 
@@ -201,6 +202,7 @@ fn read_register_engine(engine: proto::RegisterEngine) -> RegisterEngine {
         capacity: engine.capacity,
         offers: parts::read_texts(engine.offers),
         labels: parts::read_labels(engine.labels),
+        follows: engine.follows,
     }
 }
 

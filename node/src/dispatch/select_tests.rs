@@ -67,6 +67,7 @@ impl Bench {
             capacity,
             offers: vec![CALL.into(), LIMITED.into(), INLINE.into()],
             labels: Vec::new(),
+            follows: None,
         }));
     }
 

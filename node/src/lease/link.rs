@@ -37,7 +37,8 @@ pub trait Leaders: Send + Sync {
     /// The member that leads, as far as this one knows.
     fn leader(&self) -> watch::Receiver<Option<u64>>;
 
-    /// Registers an engine; returns its incarnation, which this member's replica has applied.
+    /// Registers an engine after the incarnation that this member's replica has; returns the new one, which the replica
+    /// has applied.
     async fn register(
         &self,
         leader: u64,
@@ -168,6 +169,7 @@ impl Link {
             capacity: profile.capacity,
             offers: profile.offers.clone(),
             labels: profile.labels.iter().map(label).collect(),
+            follows: None,
         };
         let me = self.leaders.register(leader, request).await?;
         tracing::info!(engine = %me, "registered");

@@ -79,9 +79,13 @@ impl Leaders for Reach {
     async fn register(
         &self,
         leader: u64,
-        request: proto::RegisterRequest,
+        mut request: proto::RegisterRequest,
     ) -> Result<EngineRef, Status> {
         let me = self.replica.member_id();
+        request.follows = Some(self.replica.read(|machine| {
+            let present = machine.engine(me);
+            present.map_or(0, |present| present.engine.incarnation)
+        }));
         let incarnation = if leader == me {
             register(&self.replica, request).await?.incarnation
         } else {
@@ -195,6 +199,7 @@ pub async fn register(
         capacity: request.capacity,
         offers,
         labels: request.labels.into_iter().map(label).collect(),
+        follows: request.follows,
     };
     match replica.propose(CommandKind::RegisterEngine(command)).await {
         Ok(Outcome::Registered(engine)) => Ok(engine),

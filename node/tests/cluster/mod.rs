@@ -92,6 +92,7 @@ pub(crate) fn register(member: u64, address: &str) -> CommandKind {
         capacity: 1,
         offers: Vec::new(),
         labels: Vec::new(),
+        follows: None,
     })
 }
 

@@ -503,6 +503,7 @@ fn answers() -> Vec<Sample<Row>> {
         ),
         ("rejected_not_a_commit", Rejection::NotACommit),
         ("rejected_engine_not_live", Rejection::EngineNotLive(ENGINE)),
+        ("rejected_engine_changed", Rejection::EngineChanged(ENGINE)),
         (
             "rejected_host_is_live",
             Rejection::HostIsLive("host-a".into()),

@@ -12,6 +12,14 @@ use crate::turn::Turn;
 impl Turn<'_> {
     pub(crate) fn register_engine(&mut self, engine: RegisterEngine) -> Outcome {
         let member = engine.member;
+        let present = self.state.engines.get(&member);
+        let present = present.map_or(0, |present| present.row.incarnation);
+        if engine.follows.is_some_and(|follows| follows != present) {
+            return Outcome::Rejected(Rejection::EngineChanged(EngineRef {
+                member,
+                incarnation: present,
+            }));
+        }
         self.lose_all(member);
         let mut offers = engine.offers;
         offers.sort();

@@ -19,6 +19,9 @@ pub struct RegisterEngine {
     pub offers: Vec<Text>,
     /// Labels for placement (name, value).
     pub labels: Vec<(Text, Text)>,
+    /// The member's incarnation that this one ends, as the engine knows it, or 0; a registration that another one has
+    /// overtaken is refused by that. `None`: whichever it is.
+    pub follows: Option<u64>,
 }
 
 /// What an engine is to do.

@@ -172,7 +172,9 @@ impl Sim {
     /// Registers an engine's process anew.
     pub fn register(&mut self, at: usize) -> Result<(), Broken> {
         let engine = &self.engines[at];
+        let present = self.reference().engines.get(&engine.member).copied();
         let register = RegisterEngine {
+            follows: Some(present.map_or(0, |present| present.incarnation)),
             member: engine.member,
             host: engine.host.as_str().into(),
             address: "127.0.0.1:7400".into(),

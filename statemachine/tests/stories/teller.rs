@@ -55,6 +55,10 @@ impl Teller {
                     capacity: 8,
                     offers: TYPES.iter().map(|name| (*name).into()).collect(),
                     labels: Vec::new(),
+                    // `after I`: it follows that incarnation, or is refused.
+                    follows: words
+                        .get(5)
+                        .map(|i| i.parse().expect("an index is a number")),
                 };
                 self.apply(CommandKind::RegisterEngine(engine))
             }

@@ -24,7 +24,7 @@ impl State {
                 after,
             } => {
                 let stale = self.registered[engine].incarnation != after;
-                if params.registration_names_predecessor && stale {
+                if stale && !params.errs(Mistake::RegistrationNamesNobody) {
                     self.engines[engine].asked &= !awaited;
                 } else {
                     self.register(params, engine, awaited);

@@ -55,6 +55,8 @@ pub(crate) enum Mistake {
     LateReportCounts,
     /// A report that is lost is not sent again.
     ReportSentOnce,
+    /// A registration does not name the incarnation that it follows, and is taken whatever the present one is.
+    RegistrationNamesNobody,
 }
 
 /// One model.
@@ -65,8 +67,6 @@ pub(crate) struct Params {
     /// The second engine never falters: it always holds its lease, and only takes over.
     pub(crate) other_is_steady: bool,
     pub(crate) faults: Faults,
-    /// A registration names the incarnation that it follows, and is refused if that is not the present one.
-    pub(crate) registration_names_predecessor: bool,
     /// Effects do not end with the lease: what an aborted call left on its way lands at any time.
     pub(crate) effects_outlive_lease: bool,
     /// The provider refuses a token smaller than one that it has seen.

@@ -328,7 +328,7 @@ impl State {
             let tells = matches!(report.told, Told::Made | Told::Found(true));
             counts || tells || params.errs(Mistake::LateReportCounts)
         });
-        if !params.registration_names_predecessor {
+        if params.errs(Mistake::RegistrationNamesNobody) {
             for proposal in &mut self.proposals {
                 if let Proposal::Register { after, .. } = proposal {
                     *after = 0;
