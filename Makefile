@@ -9,10 +9,11 @@ N ?= 100000
 SEED ?= 1
 MINUTES ?= 2
 STORM ?= 150
+SOAK ?= 30
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-.PHONY: help setup build test verify fix demo cluster bench chaos sim storm clean
+.PHONY: help setup build test verify fix demo cluster bench chaos sim soak storm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -57,6 +58,10 @@ chaos: setup ## break three members on purpose: SEED=1 MINUTES=2, as root PARTIT
 
 sim: setup ## random histories of the state machine: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture
+
+soak: setup ## three members busy for SOAK=30 minutes: are memory, disk and descriptors flat?
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) run --release --locked -p anneal-tests --bin soak -- --minutes $(SOAK) --report "$(CARGO_TARGET_DIR)/soak.json"
 
 storm: setup ## proposals, purges and checkpoints at the highest rate: STORM=150
 	@ANNEAL_STORM_SECONDS=$(STORM) $(CARGO) test --release --locked -p anneal-node --test storm -- --nocapture

@@ -12,6 +12,7 @@ mod network;
 mod objects;
 mod process;
 mod shell;
+pub mod soak;
 mod wait;
 
 pub use chance::Chance;

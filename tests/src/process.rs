@@ -75,6 +75,11 @@ impl MemberProcess {
         &self.launch.listen
     }
 
+    /// Its data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.launch.data_dir
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
