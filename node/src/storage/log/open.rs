@@ -19,21 +19,29 @@ use crate::{
     storage::io_error,
 };
 
-/// Bytes of log in one memtable before it becomes a file: two of them bound what a restart replays.
+/// Bytes of log in one memtable before it becomes a file.
 const MEMTABLE_BYTES: usize = 64 << 20;
+/// Memtables' worth of RocksDB's own log that may be there, and that a restart replays. Votes and the like are so few that
+/// their memtable is never full: without a bound it would hold on to every file since it was begun.
+const WAL_MEMTABLES: u64 = 2;
 /// RocksDB's own log files kept, and their size: they are of use only to someone who looks for a fault.
 const INFO_LOG_FILES: usize = 2;
 const INFO_LOG_BYTES: usize = 1 << 20;
 
 pub(super) fn database(directory: &Path) -> io::Result<DB> {
+    database_of(directory, MEMTABLE_BYTES)
+}
+
+fn database_of(directory: &Path, memtable_bytes: usize) -> io::Result<DB> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_max_total_wal_size(WAL_MEMTABLES * memtable_bytes as u64);
     options.set_keep_log_file_num(INFO_LOG_FILES);
     options.set_max_log_file_size(INFO_LOG_BYTES);
     let mut entries = Options::default();
-    entries.set_write_buffer_size(MEMTABLE_BYTES);
+    entries.set_write_buffer_size(memtable_bytes);
     entries.set_compression_type(DBCompressionType::None);
     let families = [
         ColumnFamilyDescriptor::new(ENTRIES, entries),
@@ -143,4 +151,46 @@ pub(super) fn index_of(key: &[u8]) -> io::Result<u64> {
 pub(super) fn hole(before: u64, after: u64) -> io::Error {
     let text = format!("the log has a hole: after entry {before} comes {after}");
     io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    const SMALL: usize = 64 << 10;
+
+    fn wal_bytes(directory: &Path) -> u64 {
+        let files = std::fs::read_dir(directory).unwrap();
+        files
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().extension().is_some_and(|it| it == "log"))
+            .map(|entry| entry.metadata().map_or(0, |metadata| metadata.len()))
+            .sum()
+    }
+
+    #[test]
+    fn one_vote_does_not_hold_on_to_all_that_was_written_since() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = database_of(directory.path(), SMALL).unwrap();
+        let family = |name| db.cf_handle(name).unwrap();
+        db.put_cf(family(META), VOTE, b"a vote").unwrap();
+        let record = [7; SMALL / 8];
+        let written = 50 * SMALL;
+        for index in 0..written / record.len() {
+            let key = (index as u64).to_be_bytes();
+            db.put_cf(family(ENTRIES), key, record).unwrap();
+        }
+        // Memtables become files, and files go, next door.
+        let began = Instant::now();
+        while wal_bytes(directory.path()) > 6 * SMALL as u64 {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "{} bytes of {written} are kept",
+                wal_bytes(directory.path())
+            );
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
 }
