@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anneal_tests::soak::{Settings, soak};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(about = "Keeps three members busy for long and watches what they use")]
@@ -22,6 +23,21 @@ struct Flags {
     report: Option<PathBuf>,
 }
 
+/// Ctrl-C, or SIGTERM.
+async fn interrupted() {
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            eprintln!("soak: SIGTERM will not be heard: {error}");
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
@@ -31,7 +47,17 @@ async fn main() -> ExitCode {
         resources: flags.resources,
         loud: true,
     };
-    let report = match soak(settings).await {
+    let mut soaking = tokio::spawn(soak(settings));
+    let ended = tokio::select! {
+        ended = &mut soaking => ended.map_err(|e| e.to_string()),
+        () = interrupted() => {
+            // The members end with it.
+            soaking.abort();
+            let _ = soaking.await;
+            Err("interrupted".to_owned())
+        }
+    };
+    let report = match ended.and_then(|report| report) {
         Ok(report) => report,
         Err(why) => {
             eprintln!("soak: the harness failed: {why}");
