@@ -35,7 +35,7 @@ pub struct Outcomes {
 pub struct Report {
     /// Everything was drawn from it.
     pub seed: u64,
-    /// How long faults were planned for.
+    /// For so long there were faults.
     pub seconds: u64,
     /// Members.
     pub members: usize,
@@ -165,7 +165,7 @@ impl Run {
         let (operations, refusals) = self.operations();
         Report {
             seed: self.settings.seed,
-            seconds: self.settings.duration.as_secs(),
+            seconds: self.faults_off.duration_since(self.began).as_secs(),
             members: self.settings.members,
             learners: self.settings.learners,
             stacks: self.settings.stacks,

@@ -170,7 +170,7 @@ pub(super) struct Run {
     pub(super) resubmitted: u64,
     /// When faults were turned off.
     pub(super) faults_off: Instant,
-    began: Instant,
+    pub(super) began: Instant,
 }
 
 /// Makes a run. When it is told to stop, no more faults come, and what was until then is judged.
