@@ -85,6 +85,11 @@ impl Cluster {
         self.members[position].start_anew(data_dir, join);
     }
 
+    /// Kills a member that is no part of the cluster any more, and removes its directory.
+    pub fn discard(&mut self, position: usize) {
+        self.members.remove(position).discard();
+    }
+
     /// A directory that lives as long as the cluster, for templates and objects.
     pub fn dir(&self) -> &Path {
         self.dir.path()

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::Read,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -32,6 +33,8 @@ pub struct Launch {
 pub struct MemberProcess {
     launch: Launch,
     child: Child,
+    /// Whether it was sent a signal that ends it.
+    was_ended: bool,
 }
 
 impl MemberProcess {
@@ -42,16 +45,15 @@ impl MemberProcess {
             .append(true)
             .open(log_path(&launch.data_dir))
             .expect("a log file");
-        let mut command = match &launch.namespace {
-            None => Command::new(binary()),
-            Some(namespace) => {
-                // It becomes the member: the process id is the same.
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(binary());
-                command
-            }
-        };
+        // It becomes the member: the process id is the same. A member does not outlive whoever started it, and a Ctrl-C
+        // at the terminal is not for it.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).process_group(0);
+        if let Some(namespace) = &launch.namespace {
+            command.args(["ip", "netns", "exec", namespace]);
+        }
         command
+            .arg(binary())
             .arg("serve")
             .arg("--data-dir")
             .arg(&launch.data_dir)
@@ -67,6 +69,7 @@ impl MemberProcess {
         Self {
             child: command.spawn().expect("the member starts"),
             launch,
+            was_ended: false,
         }
     }
 
@@ -87,6 +90,7 @@ impl MemberProcess {
 
     /// Sends a signal, if it still runs.
     pub fn signal(&mut self, signal: Signal) {
+        self.was_ended |= [Signal::KILL, Signal::TERM, Signal::INT].contains(&signal);
         if let (Ok(None), Some(pid)) = (
             self.child.try_wait(),
             Pid::from_raw(self.child.id().cast_signed()),
@@ -112,9 +116,29 @@ impl MemberProcess {
         })
     }
 
+    /// How it ended, if it has.
+    pub fn ended_with(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// Whether the process has ended by itself or otherwise.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether it was told to end; otherwise, if it has, it did so by itself.
+    pub fn was_ended(&self) -> bool {
+        self.was_ended
+    }
+
+    /// Whether it stands still after SIGSTOP.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let state = stat.ok().and_then(|stat| {
+            let after_name = stat.rsplit(')').next()?;
+            Some(after_name.split_whitespace().next()? == "T")
+        });
+        state == Some(true)
     }
 
     /// Starts it again on the same directory, after it has ended.
@@ -126,11 +150,20 @@ impl MemberProcess {
     /// Its directory is lost: removes it after the process has ended, and starts a new member on a fresh one, at the
     /// same address. `join` are the others.
     pub fn start_anew(&mut self, data_dir: PathBuf, join: Vec<String>) {
-        self.kill();
-        std::fs::remove_dir_all(&self.launch.data_dir).expect("a directory that can be lost");
+        self.lose_directory();
         self.launch.data_dir = data_dir;
         self.launch.join = join;
         *self = Self::start(self.launch.clone());
+    }
+
+    /// Kills it and removes its directory.
+    pub fn discard(mut self) {
+        self.lose_directory();
+    }
+
+    fn lose_directory(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.launch.data_dir).expect("a directory that can be lost");
     }
 
     /// What it has logged so far.

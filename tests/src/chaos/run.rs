@@ -1,8 +1,10 @@
 //! One run: a cluster and a cloud, the load on it, the faults, the end of both, and the verdict.
 
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
+    process::ExitStatus,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,17 +13,21 @@ use std::{
 };
 
 use anneal_client::Client;
+use rustix::process::Signal;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
-    faults::{FaultKind, Injected, plan},
+    failure::Failure,
+    faults::{Injected, Kind, Need, all, plan},
     load::{Load, Stories},
-    recovery::Kill,
+    recovery::{How, Loss, most_advanced, watch},
     report::Report,
+    stop::Stop,
+    who::Known,
 };
 use crate::{
     Chance, Cluster, Network,
-    cloud::{Behaviour, CloudProcess},
+    cloud::{Behaviour, CloudProcess, now_us},
 };
 
 /// How a run is made.
@@ -31,14 +37,18 @@ pub struct Settings {
     pub seed: u64,
     /// How long faults are injected.
     pub duration: Duration,
-    /// Members.
+    /// Members that vote.
     pub members: usize,
+    /// Members that only learn.
+    pub learners: usize,
     /// Stacks, each with a client.
     pub stacks: usize,
     /// Engine lease in milliseconds; the times of members hang on it.
     pub lease_ms: u64,
     /// Whether members are on a network of their own and are cut off from each other. Needs root.
     pub partitions: bool,
+    /// Only faults of these words; none: of all that are possible.
+    pub only: Vec<String>,
     /// Whether the cloud breaks its word about keys and tokens: then a run must be found guilty.
     pub careless: bool,
     /// The simulated cloud's binary.
@@ -50,27 +60,77 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn flags(&self) -> Vec<String> {
+    /// Of every member.
+    pub(super) fn flags(&self) -> Vec<String> {
         let ms = |part: u64| format!("{}ms", self.lease_ms / part);
         [
             ("--engine-heartbeat", ms(6)),
             ("--engine-lease", ms(1)),
-            ("--engine-margin", ms(4)),
+            ("--engine-margin", format!("{}ms", self.margin_ms())),
             ("--raft-heartbeat", ms(10)),
             ("--raft-election-min", ms(2)),
-            ("--raft-election-max", ms(1)),
+            (
+                "--raft-election-max",
+                format!("{}ms", self.election_max_ms()),
+            ),
         ]
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect()
     }
 
-    fn kinds(&self) -> Vec<FaultKind> {
-        let mut kinds = FaultKind::ALL.to_vec();
-        if self.partitions {
-            kinds.extend(FaultKind::PARTITIONS);
+    /// The kinds of faults of such a run.
+    ///
+    /// # Errors
+    /// When one is asked for that there is not, or that such a run can't have.
+    pub fn kinds(&self) -> Result<Vec<Kind>, String> {
+        let kinds = all();
+        let possible: Vec<_> = kinds
+            .iter()
+            .filter(|kind| kind.needs().iter().all(|need| self.has(*need)))
+            .cloned()
+            .collect();
+        for word in &self.only {
+            match kinds.iter().find(|kind| kind.word() == word) {
+                None => return Err(format!("there is no fault {word}")),
+                Some(kind) if !possible.contains(kind) => {
+                    return Err(format!("{word} needs {:?}", kind.needs()));
+                }
+                Some(_) => {}
+            }
         }
-        kinds
+        let asked = |kind: &Kind| self.only.iter().any(|word| kind.word() == word);
+        Ok(possible
+            .into_iter()
+            .filter(|kind| self.only.is_empty() || asked(kind))
+            .collect())
+    }
+
+    fn has(&self, need: Need) -> bool {
+        match need {
+            Need::Network => self.partitions,
+            Need::Voters(least) => self.members >= least,
+            Need::Learner => self.learners > 0,
+        }
+    }
+
+    fn margin_ms(&self) -> u64 {
+        self.lease_ms / 4
+    }
+
+    fn election_max_ms(&self) -> u64 {
+        self.lease_ms
+    }
+
+    /// After the loss of a leader the next assignment is to be committed within this.
+    pub(super) fn leader_bound_ms(&self) -> u64 {
+        self.election_max_ms() + SLACK_MS
+    }
+
+    /// After the loss of an engine, which `led` or not, its actions are to be observed and running elsewhere within this.
+    pub(super) fn engine_bound_ms(&self, led: bool) -> u64 {
+        let election_ms = if led { self.election_max_ms() } else { 0 };
+        self.lease_ms + self.margin_ms() + SLACK_MS + election_ms
     }
 
     /// After so long without a word from it the lease of an engine is over, and its work is another's.
@@ -79,11 +139,11 @@ impl Settings {
     }
 }
 
+/// Beyond what is waited for on purpose, going on may take so long. Milliseconds.
+const SLACK_MS: u64 = 1_000;
+
 /// After every fault the cluster must be whole again within this; generous, for machines that are shared.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
-
-/// A leader must be known within this, before a fault that needs one.
-const LED_WITHIN: Duration = Duration::from_secs(30);
 
 /// After SIGTERM a member has to end within this: it lets actions finish for up to 10 s.
 const END_WITHIN: Duration = Duration::from_secs(20);
@@ -91,38 +151,35 @@ const END_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks at a condition.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A call to one member alone gives up after this.
-const MEMBER_DEADLINE: Duration = Duration::from_secs(2);
-
 /// A run under way.
 pub(super) struct Run {
     pub(super) settings: Settings,
+    pub(super) stop: Stop,
     pub(super) chance: Chance,
     pub(super) cluster: Cluster,
     pub(super) cloud: CloudProcess,
     pub(super) client: Client,
     pub(super) stories: Stories,
     pub(super) injected: Vec<Injected>,
-    pub(super) kills: Vec<Kill>,
+    /// What lost members were doing, as it is watched.
+    watches: Vec<JoinHandle<Loss>>,
+    /// And as it was.
+    pub(super) losses: Vec<Loss>,
     pub(super) guilty: Vec<String>,
     pub(super) retried: u64,
     pub(super) resubmitted: u64,
     /// When faults were turned off.
     pub(super) faults_off: Instant,
-    began: Instant,
+    pub(super) began: Instant,
 }
 
-/// Makes a run.
+/// Makes a run. When it is told to stop, no more faults come, and what was until then is judged.
 ///
 /// # Errors
-/// When the harness fails; what the product does wrong is in the report.
-pub async fn run(settings: Settings) -> Result<Report, String> {
-    let mut run = Run::begin(settings).await?;
-    let planned = plan(
-        run.settings.seed,
-        run.settings.duration,
-        run.settings.kinds(),
-    );
+/// When the harness fails, or the cluster does not even start; what else the product does wrong is in the report.
+pub async fn run(settings: Settings, stop: Stop) -> Result<Report, Failure> {
+    let planned = plan(settings.seed, settings.duration, &settings.kinds()?);
+    let mut run = Run::begin(settings, stop).await?;
     let end = Arc::new(AtomicBool::new(false));
     let clients = run.load(&end)?;
     let faults = async {
@@ -133,9 +190,7 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
         };
         run.cloud.behave(&bad).await?;
         for fault in &planned {
-            run.inject(*fault)
-                .await
-                .map_err(|why| format!("{:?} did not happen: {why}", fault.kind))?;
+            run.inject(fault).await;
         }
         run.cloud.behave(&Behaviour::good()).await
     };
@@ -150,35 +205,43 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
         Err(why) => Err(why),
     };
     run.keep();
-    report
+    Ok(report?)
 }
 
 impl Run {
-    async fn begin(settings: Settings) -> Result<Self, String> {
+    async fn begin(settings: Settings, stop: Stop) -> Result<Self, Failure> {
         let flags = settings.flags();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let size = settings.members;
+        let (size, learners) = (settings.members, settings.learners);
         let network = match settings.partitions {
-            true => Some(Network::make(size)?),
+            true => Some(Network::make(size + learners + 1)?),
             false => None,
         };
         let host = match &network {
-            Some(network) => network.outside(),
+            Some(network) => network.cloud(),
             None => "127.0.0.1".to_owned(),
         };
-        let cluster = AssertUnwindSafe(|| Cluster::start_on(network, size, &flags));
-        let cluster = catch_unwind(cluster).map_err(|_| "the cluster did not start".to_owned())?;
+        let cluster = AssertUnwindSafe(|| {
+            let mut cluster = Cluster::start_on(network, size, &flags);
+            for _ in 0..learners {
+                cluster.add(&[flags.as_slice(), &["--learner"]].concat());
+            }
+            cluster
+        });
+        let cluster = catch_unwind(cluster).map_err(|why| not_started(why.as_ref()))?;
         let cloud = CloudProcess::start(&settings.cloud, cluster.dir(), &host)?;
         let client = Client::connect(&cluster.endpoints()).map_err(|e| e.to_string())?;
         Ok(Self {
             chance: Chance::of(settings.seed),
             settings,
+            stop,
             cluster,
             cloud,
             client,
             stories: Vec::new(),
             injected: Vec::new(),
-            kills: Vec::new(),
+            watches: Vec::new(),
+            losses: Vec::new(),
             guilty: Vec::new(),
             retried: 0,
             resubmitted: 0,
@@ -211,56 +274,49 @@ impl Run {
         self.guilty.push(what.to_owned());
     }
 
-    /// A client that asks one member only.
-    pub(super) fn client_of(&self, member: usize) -> Result<Client, String> {
-        Client::builder(self.cluster.members[member].address())
-            .and_then(|builder| builder.call_deadline(MEMBER_DEADLINE).build())
-            .map_err(|e| e.to_string())
+    /// Holds what is for so long, or until the run is told to stop.
+    pub(super) async fn hold(&self, duration: Duration) {
+        self.stop.hold(duration).await;
     }
 
-    /// Clients of every member but one.
-    pub(super) fn clients_but(&self, gone: usize) -> Vec<Client> {
-        (0..self.cluster.members.len())
-            .filter(|&n| n != gone)
+    /// Notes that a member was lost at that moment, and watches what becomes of what it was doing. `with_it`: positions
+    /// of those that hear no more of the rest than it does.
+    pub(super) async fn lost(&mut self, how: How, known: Known, since: Instant, with_it: &[usize]) {
+        let at_us =
+            now_us().saturating_sub(u64::try_from(since.elapsed().as_micros()).unwrap_or(0));
+        let survivors = (0..self.cluster.members.len())
+            .filter(|n| *n != known.position && !with_it.contains(n))
             .filter_map(|n| self.client_of(n).ok())
-            .collect()
-    }
-
-    /// Position of the member that leads.
-    pub(super) async fn leader(&self) -> Result<usize, String> {
-        let began = Instant::now();
-        loop {
-            let seen = match self.client.members(false).await {
-                Ok(reply) => {
-                    let leader = reply.members.iter().find(|m| m.id == reply.leader);
-                    let address = leader.map(|m| m.address.clone()).unwrap_or_default();
-                    let members = &self.cluster.members;
-                    match members.iter().position(|m| m.address() == address) {
-                        Some(position) => return Ok(position),
-                        None => format!("{reply:?}"),
-                    }
-                }
-                Err(error) => error.to_string(),
-            };
-            if began.elapsed() > LED_WITHIN {
-                return Err(format!("nobody leads: {seen}"));
+            .collect();
+        let noted = async {
+            let survivor = most_advanced(survivors).await?;
+            let held = survivor.held_by(known.id).await?;
+            Ok::<_, String>((survivor, held))
+        };
+        match noted.await {
+            Ok((survivor, held)) => {
+                let loss = Loss {
+                    how,
+                    member: known.id,
+                    at_us,
+                    led: known.leads,
+                    floor: survivor.log_end,
+                    held,
+                };
+                let watched = tokio::spawn(watch(survivor, loss, since));
+                self.watches.push(watched);
             }
-            sleep(LOOK_EVERY).await;
+            Err(why) => self.say(&format!("what was lost can't be measured: {why}")),
         }
     }
 
-    /// The id by which the cluster knows a member.
-    pub(super) async fn member_id(&self, position: usize) -> Result<u64, String> {
-        let reply = self
-            .client
-            .members(false)
-            .await
-            .map_err(|e| e.to_string())?;
-        let address = self.cluster.members[position].address();
-        let member = reply.members.iter().find(|m| m.address == address);
-        member
-            .map(|m| m.id)
-            .ok_or_else(|| format!("{address} is no member"))
+    /// Waits until everything that was lost has been watched to its end.
+    pub(super) async fn end_watches(&mut self) -> Result<(), String> {
+        for watched in std::mem::take(&mut self.watches) {
+            let loss = watched.await.map_err(|e| format!("a watch failed: {e}"))?;
+            self.losses.push(loss);
+        }
+        Ok(())
     }
 
     /// Waits until every member runs, votes and has caught up with the leader; a cluster that does not come back is
@@ -283,8 +339,11 @@ impl Run {
             if member.has_ended() {
                 // As a supervisor would. That it ended by itself is told in the report.
                 let address = member.address().to_owned();
+                let by_us = member.was_ended();
                 member.restart();
-                self.guilty(&format!("{address} ended by itself"));
+                if !by_us {
+                    self.guilty(&format!("{address} ended by itself"));
+                }
                 return Some("restarted".to_owned());
             }
         }
@@ -292,9 +351,12 @@ impl Run {
             Ok(reply) => reply,
             Err(error) => return Some(error.to_string()),
         };
-        let voting = |m: &&anneal_client::v1::Member| m.role != "learner" && m.reachable;
-        if reply.leader == 0 || reply.members.iter().filter(voting).count() != self.settings.members
-        {
+        let learns = |m: &&anneal_client::v1::Member| m.role == "learner";
+        let learners = reply.members.iter().filter(learns).count();
+        let reached = reply.members.iter().filter(|m| m.reachable).count();
+        let (voters, size) = (reply.members.len() - learners, self.cluster.members.len());
+        let roles_are_right = voters == self.settings.members && learners == self.settings.learners;
+        if reply.leader == 0 || !roles_are_right || reached != size {
             return Some(format!("{:?}", reply.members));
         }
         for n in 0..self.cluster.members.len() {
@@ -310,16 +372,27 @@ impl Run {
         None
     }
 
-    /// Whether a member ends by itself in time.
-    pub(super) async fn ends(&mut self, member: usize) -> bool {
+    /// Takes back whatever a fault that ended half-way has left.
+    pub(super) fn take_back(&mut self) -> Result<(), Failure> {
+        for member in &mut self.cluster.members {
+            member.signal(Signal::CONT);
+        }
+        match self.cluster.network() {
+            Some(network) => Ok(network.mend_all()?),
+            None => Ok(()),
+        }
+    }
+
+    /// How a member ended; `None`: not in time.
+    pub(super) async fn ends(&mut self, member: usize) -> Option<ExitStatus> {
         let began = Instant::now();
         while began.elapsed() < END_WITHIN {
-            if self.cluster.members[member].has_ended() {
-                return true;
+            if let Some(status) = self.cluster.members[member].ended_with() {
+                return Some(status);
             }
             sleep(LOOK_EVERY).await;
         }
-        false
+        None
     }
 
     /// Copies journal, history and logs to where they outlive the run.
@@ -333,8 +406,10 @@ impl Run {
                     std::fs::copy(entry.path(), keep.join(entry.file_name()))?;
                 }
             }
-            let kills = serde_json::to_string_pretty(&self.kills)?;
-            std::fs::write(keep.join("kills.json"), kills)?;
+            let faults = serde_json::to_string_pretty(&self.injected)?;
+            std::fs::write(keep.join("faults.json"), faults)?;
+            let losses = serde_json::to_string_pretty(&self.losses)?;
+            std::fs::write(keep.join("losses.json"), losses)?;
             for story in &self.stories {
                 let story = super::finish::lock(story);
                 let text = serde_json::to_string_pretty(&story.done)?;
@@ -346,4 +421,9 @@ impl Run {
             eprintln!("chaos: {} can't be kept: {error}", keep.display());
         }
     }
+}
+
+fn not_started(why: &(dyn Any + Send)) -> Failure {
+    let why = why.downcast_ref::<String>().map_or("", String::as_str);
+    Failure::Product(format!("the cluster did not start: {why}"))
 }
