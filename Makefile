@@ -11,7 +11,7 @@ MINUTES ?= 2
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-.PHONY: help setup build test verify fix demo cluster bench chaos sim clean
+.PHONY: help setup build test verify fix demo cluster bench chaos mutants sim clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,6 +53,11 @@ chaos: setup ## break three members on purpose: SEED=1 MINUTES=2, as root PARTIT
 	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
 	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) $(if $(PARTITIONS),--partitions) \
 		--report "$(CARGO_TARGET_DIR)/chaos-$(SEED).json" --keep "$(CARGO_TARGET_DIR)/chaos-$(SEED)"
+
+mutants: setup ## break the code on purpose; each break must be noticed: ONLY=part-of-a-name
+	@$(CARGO) build --locked -p anneal-tests --bin mutants
+	@"$(CARGO_TARGET_DIR)/debug/mutants" --only "$(ONLY)" --directory "$(CARGO_TARGET_DIR)/mutants" \
+		--report "$(CARGO_TARGET_DIR)/mutants.json"
 
 sim: setup ## random histories of the state machine: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture

@@ -6,6 +6,7 @@
 
 mod advance;
 mod assign;
+pub mod choose;
 mod expiry;
 mod history;
 pub mod load;

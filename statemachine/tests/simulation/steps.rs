@@ -145,6 +145,12 @@ impl Sim {
             StepKind::Ask => self.ask_something(dice),
             StepKind::Resend => self.resend(dice),
             StepKind::Intervene => self.intervene(dice),
+            StepKind::Dispatch if self.lead.is_some() => {
+                for _ in 0..dice.within(1, 3) {
+                    self.lead(dice)?;
+                }
+                Ok(())
+            }
             StepKind::Dispatch => {
                 for _ in 0..dice.within(1, 3) {
                     self.dispatch(dice, false)?;
@@ -176,7 +182,7 @@ impl Sim {
             member: engine.member,
             host: engine.host.as_str().into(),
             address: "127.0.0.1:7400".into(),
-            capacity: 8,
+            capacity: self.config.capacity,
             offers: self
                 .config
                 .kinds

@@ -25,13 +25,15 @@ const MEMTABLE_BYTES: usize = 64 << 20;
 const INFO_LOG_FILES: usize = 2;
 const INFO_LOG_BYTES: usize = 1 << 20;
 
-pub(super) fn database(directory: &Path) -> io::Result<DB> {
+/// `tune` has the last word on the options of the whole database.
+pub(super) fn database(directory: &Path, tune: impl FnOnce(&mut Options)) -> io::Result<DB> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_keep_log_file_num(INFO_LOG_FILES);
     options.set_max_log_file_size(INFO_LOG_BYTES);
+    tune(&mut options);
     let mut entries = Options::default();
     entries.set_write_buffer_size(MEMTABLE_BYTES);
     entries.set_compression_type(DBCompressionType::None);
