@@ -9,7 +9,6 @@ use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::CommandKind;
 use anneal_statemachine::outcome::Outcome;
-use anneal_statemachine::row::LeaseState;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -116,16 +115,9 @@ impl Assigner {
     }
 
     fn candidates(&self) -> Vec<Candidate> {
-        let live: Vec<Candidate> = self.replica.read(|machine| {
-            machine
-                .engines()
-                .filter(|found| found.row.lease == LeaseState::Live)
-                .map(|found| Candidate {
-                    engine: found.engine,
-                    row: found.row.clone(),
-                })
-                .collect()
-        });
+        let live: Vec<Candidate> = self
+            .replica
+            .read(|machine| Candidate::all(machine).collect());
         live.into_iter()
             .filter(|found| self.hub.takes_work(found.engine))
             .collect()

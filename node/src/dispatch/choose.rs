@@ -3,7 +3,7 @@
 //! Pure: the state and the time are arguments, a batch is a value. Told of every entry that is applied and of every
 //! answer to a batch, it keeps count of what engines have; where it lost track, it counts anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anneal_provider::Registry;
@@ -17,18 +17,34 @@ use super::load::Weight;
 use super::rest::Resting;
 use super::select::{Candidate, Moment, Picked, Selector};
 
-/// An assignment that counts for its engine's load.
+/// An assignment that stands, as far as is known.
 struct Counted {
     engine: EngineRef,
     token: Token,
+    chunk: Option<u32>,
     type_name: Text,
     weight: Weight,
+    /// Its engine's load counts it.
+    bears: bool,
 }
+
+impl Counted {
+    /// The chunk whose calls its engine makes one after the other, if it is one of these.
+    fn walk(&self) -> Option<Walk> {
+        let chunk = self.chunk.filter(|_| self.weight == Weight::Call)?;
+        Some((self.engine, self.token, chunk))
+    }
+}
+
+/// Who walks, and which chunk of which entry.
+type Walk = (EngineRef, Token, u32);
 
 /// The assigner's mind, for one leadership.
 pub struct Chooser {
     selector: Selector,
     counted: BTreeMap<InstanceId, Counted>,
+    /// What is left of the calls of each chunk: they are one call at a time, until the last has ended.
+    walks: BTreeMap<Walk, BTreeSet<InstanceId>>,
     resting: Resting,
 }
 
@@ -38,6 +54,7 @@ impl Chooser {
         Self {
             selector: Selector::new(registry),
             counted: BTreeMap::new(),
+            walks: BTreeMap::new(),
             resting: Resting::default(),
         }
     }
@@ -67,9 +84,14 @@ impl Chooser {
         now: Instant,
     ) {
         let mut answers = answers.into_iter();
+        let mut given = Vec::new();
         for picked in picked {
             match answers.next() {
-                Some(Ok(assigned)) => self.given(machine, picked, &assigned),
+                Some(Ok(assigned)) => {
+                    self.selector.decided(&picked, true);
+                    given.push((assigned.instance, assigned.token));
+                    self.count(assigned.instance, counted(picked, assigned.token));
+                }
                 Some(Err(refusal)) => {
                     tracing::debug!(work = ?picked.work, engine = %picked.item.engine, %refusal, "refused");
                     self.selector.decided(&picked, false);
@@ -78,28 +100,48 @@ impl Chooser {
                 None => self.selector.decided(&picked, false),
             }
         }
-    }
-
-    /// Counts what was given, unless it has ended already: its end may have been applied before this.
-    fn given(&mut self, machine: &StateMachine, picked: Picked, assigned: &Assigned) {
-        self.selector.decided(&picked, true);
-        let Some(weight) = picked.weight else { return };
-        let counted = Counted {
-            engine: picked.item.engine,
-            token: assigned.token,
-            type_name: picked.type_name,
-            weight,
-        };
-        if stands(machine, assigned.instance, assigned.token) {
-            self.counted.insert(assigned.instance, counted);
-        } else {
-            self.ended(&counted);
+        // The end of some may have been applied before this.
+        for (instance, token) in given {
+            if !stands(machine, instance, token) {
+                self.ended(instance);
+            }
         }
     }
 
-    fn ended(&mut self, counted: &Counted) {
-        self.selector
-            .ended(counted.engine, &counted.type_name, counted.weight);
+    /// Counts one for which the selector counts already.
+    fn count(&mut self, instance: InstanceId, mut counted: Counted) {
+        if let Some(walk) = counted.walk() {
+            let walking = self.walks.entry(walk).or_default();
+            // The first of the chunk was refused: its load is borne by this one.
+            if walking.is_empty() && !counted.bears {
+                self.selector.load(counted.engine, counted.weight);
+                counted.bears = true;
+            }
+            walking.insert(instance);
+        }
+        self.counted.insert(instance, counted);
+    }
+
+    /// One has ended; what is left of its chunk bears its load on.
+    fn ended(&mut self, instance: InstanceId) {
+        let Some(ended) = self.counted.remove(&instance) else {
+            return;
+        };
+        self.selector.ended(&ended.type_name);
+        let heir = ended.walk().and_then(|walk| {
+            let walking = self.walks.get_mut(&walk)?;
+            walking.remove(&instance);
+            let heir = walking.first().copied();
+            if heir.is_none() {
+                self.walks.remove(&walk);
+            }
+            heir
+        });
+        match heir.and_then(|heir| self.counted.get_mut(&heir)) {
+            Some(heir) => heir.bears |= ended.bears,
+            None if ended.bears => self.selector.unload(ended.engine, ended.weight),
+            None => {}
+        }
     }
 
     /// Entries were applied that changed these instances, and said this.
@@ -120,18 +162,17 @@ impl Chooser {
             let Some(counted) = self.counted.get(instance) else {
                 continue;
             };
-            if !stands(machine, *instance, counted.token)
-                && let Some(counted) = self.counted.remove(instance)
-            {
-                self.ended(&counted);
+            if !stands(machine, *instance, counted.token) {
+                self.ended(*instance);
             }
         }
     }
 
     /// Begins the count anew from the state. Proposals under way stay counted.
     pub fn count_all(&mut self, machine: &StateMachine, candidates: &[Candidate]) {
-        for counted in std::mem::take(&mut self.counted).into_values() {
-            self.ended(&counted);
+        let before: Vec<InstanceId> = self.counted.keys().copied().collect();
+        for instance in before {
+            self.ended(instance);
         }
         let loads = candidates
             .iter()
@@ -143,21 +184,20 @@ impl Chooser {
             .collect();
         for assignment in assigned {
             let weight = self.selector.weight(&assignment.type_name);
-            let first = assignment.chunk.is_none_or(|(_, place)| place == 0);
-            if weight == Weight::Call && !first {
-                continue;
+            let counted = Counted {
+                engine: assignment.engine,
+                token: assignment.token,
+                chunk: assignment.chunk.map(|(chunk, _)| chunk),
+                type_name: assignment.type_name,
+                weight,
+                bears: false,
+            };
+            self.selector.began(&counted.type_name);
+            let bears = counted.walk().is_none();
+            if bears {
+                self.selector.load(counted.engine, weight);
             }
-            let type_name = assignment.type_name;
-            self.selector.began(assignment.engine, &type_name, weight);
-            self.counted.insert(
-                assignment.instance,
-                Counted {
-                    engine: assignment.engine,
-                    token: assignment.token,
-                    type_name,
-                    weight,
-                },
-            );
+            self.count(assignment.instance, Counted { bears, ..counted });
         }
     }
 
@@ -179,6 +219,17 @@ impl Chooser {
     /// Whether the last decision left ready work unseen behind such that nobody can take.
     pub fn was_cut_short(&self) -> bool {
         self.selector.was_cut_short()
+    }
+}
+
+fn counted(picked: Picked, token: Token) -> Counted {
+    Counted {
+        engine: picked.item.engine,
+        token,
+        chunk: picked.item.chunk,
+        type_name: picked.type_name,
+        weight: picked.weight,
+        bears: picked.bears,
     }
 }
 

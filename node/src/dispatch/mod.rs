@@ -10,6 +10,7 @@ pub mod choose;
 mod expiry;
 mod history;
 pub mod load;
+mod overdue;
 pub mod rate;
 mod reports;
 mod rest;

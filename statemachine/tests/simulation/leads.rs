@@ -42,6 +42,8 @@ pub struct Lead {
 
 /// Batches under way, at most.
 const MOST_PENDING: usize = 3;
+/// A wait passes at least so much time, as everywhere at a history's end: its rounds are bounded.
+const LEAST_WAIT_MS: u64 = 200;
 /// Batches one after the other when nothing else happens: far more than what one history has work for.
 const MOST_BATCHES: usize = 1_000;
 
@@ -71,7 +73,7 @@ impl Sim {
                 let wait_ms = self.lead_mut().mind.wait_ms(now_ms);
                 if let Some(wait_ms) = wait_ms.filter(|_| !moved) {
                     self.coverage.note("the leader waits for its time");
-                    self.wait(wait_ms.max(1));
+                    self.wait(wait_ms.max(LEAST_WAIT_MS));
                     moved = true;
                 }
                 return Ok(moved);
@@ -86,7 +88,7 @@ impl Sim {
         self.lead.as_mut().expect("there is one in this history")
     }
 
-    /// What the leader decides would be taken to the last item, had nothing happened meanwhile.
+    /// Whatever the leader decides on, alone or as a chunk, would be taken, were it the next thing to happen.
     fn decide(&mut self) -> Result<bool, Broken> {
         let now_ms = self.now_ms;
         let lead = self.lead.as_mut().expect("there is one in this history");
@@ -98,20 +100,22 @@ impl Sim {
         if items.iter().any(|item| item.chunk.is_some()) {
             self.coverage.note("the leader decides on a chunk");
         }
-        let answers = self.foresee(items.clone());
-        let refused = answers
-            .iter()
-            .zip(&items)
-            .find(|(answer, _)| answer.is_err());
-        if let Some((answer, item)) = refused {
-            let text = format!("{item:?}: {answer:?}");
-            return broken("the leader proposes only what may start", text);
+        for unit in units(&items) {
+            let text = format!("{unit:?}");
+            let answers = self.foresee(unit);
+            if answers.iter().any(Result::is_err) {
+                let text = format!("{text}: {answers:?}");
+                return broken("the leader proposes only what may start", text);
+            }
+        }
+        if self.foresee(items.clone()).iter().any(Result::is_err) {
+            self.coverage.note("a batch gets in its own way");
         }
         self.lead_mut().pending.push_back(items);
         Ok(true)
     }
 
-    /// What a batch would be answered now.
+    /// What would be answered now.
     fn foresee(&self, items: Vec<AssignItem>) -> Vec<Result<Assigned, Refusal>> {
         let command = self.command(CommandKind::Assign { items });
         let mut machine = self.machine.state().clone();
@@ -151,4 +155,19 @@ impl Sim {
         lead.mind.elected(self.machine.state());
         Ok(())
     }
+}
+
+/// What stands alone, and chunks.
+fn units(items: &[AssignItem]) -> Vec<Vec<AssignItem>> {
+    let mut units: Vec<Vec<AssignItem>> = Vec::new();
+    for item in items {
+        let same = |unit: &&mut Vec<AssignItem>| {
+            item.chunk.is_some() && unit.iter().all(|other| other.chunk == item.chunk)
+        };
+        match units.iter_mut().find(same) {
+            Some(unit) => unit.push(item.clone()),
+            None => units.push(vec![item.clone()]),
+        }
+    }
+    units
 }

@@ -63,7 +63,7 @@ async fn append(log: &mut LogStore, entries: impl IntoIterator<Item = u64>) {
 async fn entries_that_were_acknowledged_are_found() {
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(directory.path());
-    for index in 1..=8 {
+    for index in 0..8 {
         append(&mut log, [index]).await;
         let (_found, mut found) = after_power_failure(directory.path());
         let state = found.get_log_state().await.unwrap();
@@ -88,7 +88,7 @@ async fn a_vote_that_was_given_is_not_given_again() {
 async fn what_was_cut_off_may_come_back_but_nothing_is_missed() {
     let directory = tempfile::tempdir().unwrap();
     let mut log = open(directory.path());
-    append(&mut log, 1..=6).await;
+    append(&mut log, 0..=6).await;
     log.truncate_after(Some(id(3))).await.unwrap();
     let (_found, mut found) = after_power_failure(directory.path());
     let last = found.get_log_state().await.unwrap().last_log_id;
