@@ -198,7 +198,8 @@ impl Selector {
                 self.cut_short = true;
                 break;
             }
-            let Some((stack, credit)) = self.next_turn(moment, &spent) else {
+            let overdue_first = batch.passed_over < MAX_PASSED_OVER_IN_ALL / 2;
+            let Some((stack, credit)) = self.next_turn(moment, &spent, overdue_first) else {
                 break;
             };
             let before = batch.picked.len();
@@ -218,13 +219,15 @@ impl Selector {
         batch.picked
     }
 
-    /// Whose turn it is, and how much of it is left.
+    /// Whose turn it is, and how much of it is left. Those that nobody has room for whatever becomes free must not keep
+    /// the others from their turns: they come first for half of a decision at most.
     fn next_turn(
         &mut self,
         moment: &Moment<'_>,
         spent: &BTreeSet<StackId>,
+        overdue_first: bool,
     ) -> Option<(StackId, i64)> {
-        while let Some(stack) = self.overdue.next() {
+        while overdue_first && let Some(stack) = self.overdue.next() {
             let mut ready = moment.machine.ready_in(stack, moment.now_ms);
             if !spent.contains(&stack) && ready.next().is_some() {
                 return Some((stack, self.turns.out_of_turn(stack)));

@@ -2,7 +2,7 @@
 //! left out and the others still mean something: that is how failing histories are shrunk.
 
 use anneal_statemachine::command::{CommandKind, RegisterEngine, Settings};
-use anneal_statemachine::id::{InstanceId, StackId};
+use anneal_statemachine::id::{EngineRef, InstanceId, StackId};
 use anneal_statemachine::outcome::Outcome;
 
 use super::config::{Config, LEASE_MS, MARGIN_MS};
@@ -191,6 +191,8 @@ impl Sim {
                 .collect(),
             labels: Vec::new(),
         };
+        let before = self.machine.state().engine(register.member);
+        let before = before.map(|found| found.engine);
         let outcome = self.propose(CommandKind::RegisterEngine(register))?;
         let Outcome::Registered(name) = outcome else {
             return broken(
@@ -198,6 +200,9 @@ impl Sim {
                 format!("{outcome:?}"),
             );
         };
+        if let Some(before) = before {
+            self.check_late_expiry(before)?;
+        }
         let now_ms = self.now_ms;
         let engine = &mut self.engines[at];
         engine.running.clear();
@@ -206,6 +211,20 @@ impl Sim {
         engine.frozen = false;
         engine.lease_until_ms = now_ms + LEASE_MS;
         Ok(())
+    }
+
+    /// An expiry that was proposed while the member's earlier engine was silent is committed after the later one has
+    /// registered: it concerns nobody any more.
+    fn check_late_expiry(&self, earlier: EngineRef) -> Result<(), Broken> {
+        let expiry = self.command(CommandKind::ExpireEngine(earlier));
+        let mut machine = self.machine.state().clone();
+        let applied = machine.apply(self.index + 1, expiry);
+        let refused = matches!(applied.outcome, Outcome::Rejected(_));
+        if refused && applied.rows.is_empty() {
+            return Ok(());
+        }
+        let text = format!("{earlier}: {:?}", applied.outcome);
+        broken("an expiry concerns one incarnation", text)
     }
 
     /// What the leader does besides assigning. True if a deadline had come: there may be more to it.
