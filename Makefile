@@ -54,13 +54,14 @@ chaos: setup ## break three members on purpose: SEED=1 MINUTES=2, as root PARTIT
 	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) $(if $(PARTITIONS),--partitions) \
 		--report "$(CARGO_TARGET_DIR)/chaos-$(SEED).json" --keep "$(CARGO_TARGET_DIR)/chaos-$(SEED)"
 
-mutants: setup ## break the code on purpose; each break must be noticed: ONLY=part-of-a-name
+mutants: setup ## break the code on purpose; each break must be noticed: ONLY=name,name
 	@$(CARGO) build --locked -p anneal-tests --bin mutants
-	@"$(CARGO_TARGET_DIR)/debug/mutants" --only "$(ONLY)" --directory "$(CARGO_TARGET_DIR)/mutants" \
+	@"$(CARGO_TARGET_DIR)/debug/mutants" $(if $(ONLY),--only "$(ONLY)") --directory "$(CARGO_TARGET_DIR)/mutants" \
 		--report "$(CARGO_TARGET_DIR)/mutants.json"
 
-sim: setup ## random histories of the state machine: SEEDS=100000
+sim: setup ## random histories of the state machine, and some under the dispatcher: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture
+	@ANNEAL_SIM_SEEDS=$$(( ($(SEEDS) + 19) / 20 )) $(CARGO) test --release --locked -p anneal-node --test dispatch -- --nocapture
 
 clean: ## remove the build
 	@$(CARGO) clean

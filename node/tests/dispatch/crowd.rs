@@ -125,7 +125,7 @@ impl Crowd {
             let type_name = type_of(place);
             let body = Bytes::from(place.to_string());
             let text = Bytes::from_static(b"{}");
-            let before = (place % chain > 0).then(|| format!("r{}", place - 1).into());
+            let before = (!place.is_multiple_of(chain)).then(|| format!("r{}", place - 1).into());
             SetResource {
                 name: format!("r{place}").into(),
                 definition: Some(Definition {

@@ -10,9 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Parser)]
 #[command(about = "Breaks the code on purpose, and asks whether the tests notice")]
 struct Flags {
-    /// Only mutants whose names contain this.
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only mutants whose names contain one of these.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// Where the copy of the tree is broken and built; kept for the next run.
     #[arg(long)]
     directory: PathBuf,
@@ -23,7 +23,8 @@ struct Flags {
 
 async fn examine(flags: &Flags) -> io::Result<bool> {
     let mut mutants = mutants::all(&workspace().join("tests/mutants"))?;
-    mutants.retain(|mutant| mutant.name.contains(&flags.only));
+    let asked = |name: &str| flags.only.iter().any(|part| name.contains(part));
+    mutants.retain(|mutant| flags.only.is_empty() || asked(&mutant.name));
     let settings = Settings {
         from: workspace(),
         directory: flags.directory.clone(),

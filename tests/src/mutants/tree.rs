@@ -11,13 +11,17 @@ use std::{
 /// The copy, within the directory of everything about mutants.
 pub(super) const TREE: &str = "tree";
 
+/// Says where libraries of the system are; `scripts/setup.sh` writes it, and it is not under version control.
+const CARGO_CONFIGURATION: &str = ".cargo/config.toml";
+
 /// The root of the tree that this crate belongs to.
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Makes a copy what the tree is now: what is under version control, and what is new and not ignored.
+/// Makes a copy what the tree is now: what is under version control, what is new and not ignored, and what tells cargo where
+/// libraries are.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others"])
@@ -27,6 +31,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let listed = String::from_utf8_lossy(&well("git ls-files", listed)?.stdout).into_owned();
     let wanted: BTreeSet<PathBuf> = listed
         .split('\0')
+        .chain([CARGO_CONFIGURATION])
         .filter(|name| !name.is_empty() && from.join(name).is_file())
         .map(PathBuf::from)
         .collect();
