@@ -16,7 +16,7 @@ LONG_MINUTES ?= 60
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-.PHONY: help setup build test verify fix demo cluster bench chaos chaos-long sim soak storm clean
+.PHONY: help setup build test verify fix demo cluster bench chaos chaos-long mutants sim soak storm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -65,8 +65,14 @@ chaos-long: setup ## the same for an hour in the background, from SEED=1 on; scr
 	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
 	@scripts/chaos-long.sh start "$(CARGO_TARGET_DIR)/release" "$(CARGO_TARGET_DIR)/chaos-long" $(LONG_MINUTES) $(SEED)
 
-sim: setup ## random histories of the state machine: SEEDS=100000
+mutants: setup ## break the code on purpose; each break must be noticed: ONLY=name,name
+	@$(CARGO) build --locked -p anneal-tests --bin mutants
+	@"$(CARGO_TARGET_DIR)/debug/mutants" $(if $(ONLY),--only "$(ONLY)") --directory "$(CARGO_TARGET_DIR)/mutants" \
+		--report "$(CARGO_TARGET_DIR)/mutants.json"
+
+sim: setup ## random histories of the state machine, and some under the dispatcher: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture
+	@ANNEAL_SIM_SEEDS=$$(( ($(SEEDS) + 19) / 20 )) $(CARGO) test --release --locked -p anneal-node --test dispatch -- --nocapture
 
 soak: setup ## three members busy for SOAK=30 minutes: are memory, disk and descriptors flat?
 	@$(CARGO) build --release --locked -p anneal --bin anneal

@@ -5,6 +5,9 @@ pub mod codec;
 pub mod dispatch;
 pub mod engine;
 pub mod execute;
+#[cfg(test)]
+#[path = "../../provider/src/hostile.rs"]
+mod hostile;
 pub mod lease;
 pub mod member;
 pub mod network;

@@ -49,8 +49,13 @@ impl ProcessId {
 }
 
 fn stat(pid: i32) -> Option<Stat> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may contain anything; fields 3 and 22 come after it.
+    read_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn read_stat(stat: &[u8]) -> Option<Stat> {
+    // The name stands in parentheses and may contain anything, also half of a letter, since it is cut to 15 bytes;
+    // fields 3 and 22 come after it.
+    let stat = String::from_utf8_lossy(stat);
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let running = !matches!(fields.first()?.chars().next()?, 'Z' | 'X' | 'x');
     Some(Stat {
@@ -103,7 +108,46 @@ fn carrying(tags: &[String]) -> Vec<ProcessId> {
 mod tests {
     use std::process::Command;
 
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::hostile::spoilt;
+
+    const STAT: &[u8] = b"7 (a (b) c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1 1";
+
+    #[test]
+    fn fields_are_found_behind_any_name() {
+        for name in [&b"sleep"[..], b") Z (", b"", b"m\xc3", b"two\nlines"] {
+            let mut stat = b"7 (".to_vec();
+            stat.extend(name);
+            stat.extend(b") S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1");
+            let read = read_stat(&stat).expect("it is whole");
+            assert!(read.running && read.start_ticks == 4711, "{name:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_process_or_none(stat in spoilt(STAT.to_vec())) {
+            // Reading is all that is asked for: no panic.
+            let _ = read_stat(&stat);
+        }
+    }
+
+    /// The kernel cuts a name to 15 bytes, wherever a letter ends.
+    #[test]
+    fn a_process_whose_name_is_cut_within_a_letter_is_alive() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("fourteen-bytes\u{e9}");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg("1000").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let found = ProcessId::of(pid);
+        let alive = found.as_ref().map(ProcessId::is_alive);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(alive, Some(true));
+    }
 
     #[test]
     fn a_process_is_known_by_its_tag_and_by_its_start() {

@@ -33,6 +33,8 @@ mod incremental;
 mod laws;
 #[path = "simulation/leader.rs"]
 mod leader;
+#[path = "simulation/leads.rs"]
+mod leads;
 mod reference;
 #[path = "simulation/requests.rs"]
 mod requests;
@@ -49,7 +51,8 @@ mod users;
 #[path = "simulation/world.rs"]
 mod world;
 
-use coverage::Coverage;
+use config::Config;
+use leads::Leads;
 
 /// Seeds of an ordinary test run: what fits well under two minutes on one core.
 const ORDINARY_SEEDS: u64 = 2_000;
@@ -175,73 +178,23 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
     ),
 ];
 
+/// The leader of the simulation itself, which proposes at random.
+fn own_leader(_: &Config) -> Option<Box<dyn Leads>> {
+    None
+}
+
 #[test]
 fn histories_that_failed_once_keep_every_law() {
     for (seed, what) in TOLD_BEFORE {
-        if let Err(story) = harness::examine(*seed) {
+        if let Err(story) = harness::examine(*seed, &Config::draw(*seed), own_leader) {
             panic!("{what}: {story}");
         }
     }
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[test]
 fn random_histories_keep_every_law() {
-    std::panic::set_hook(Box::new(|_| {}));
-    let one = number("ANNEAL_SIM_SEED");
-    let first = one.or_else(|| number("ANNEAL_SIM_FIRST")).unwrap_or(0);
-    let count = if one.is_some() {
-        1
-    } else {
-        number("ANNEAL_SIM_SEEDS").unwrap_or(ORDINARY_SEEDS)
-    };
-    let stories = std::env::var("ANNEAL_SIM_STORIES").ok();
-    let mut coverage = Coverage::default();
-    let (mut entries, mut failures) = (0, 0);
-    let begun = std::time::Instant::now();
-    for seed in first..first + count {
-        match harness::examine(seed) {
-            Ok((seen, length)) => {
-                coverage.add(&seen);
-                entries += length;
-            }
-            Err(story) => {
-                failures += 1;
-                match &stories {
-                    Some(dir) => {
-                        std::fs::write(format!("{dir}/{seed}.txt"), &story)
-                            .expect("the directory exists");
-                        println!(
-                            "seed {seed}: {}",
-                            story.lines().rev().nth(1).unwrap_or_default()
-                        );
-                    }
-                    None => {
-                        let _ = std::panic::take_hook();
-                        panic!("{story}");
-                    }
-                }
-            }
-        }
-    }
-    let _ = std::panic::take_hook();
-    let seconds = begun.elapsed().as_secs_f64();
-    println!(
-        "{count} histories, {entries} entries, {failures} failures, {:.0} histories/s",
-        count as f64 / seconds
-    );
-    for (what, times) in &coverage.seen {
-        println!("{times:>9}  {what}");
-    }
-    assert_eq!(
-        failures,
-        0,
-        "seeds {first}..{} have failures",
-        first + count
-    );
+    let (coverage, count) = harness::examine_many(ORDINARY_SEEDS, Config::draw, own_leader);
     if count >= ORDINARY_SEEDS {
         assert_eq!(
             coverage.missing(DEMANDED),

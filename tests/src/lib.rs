@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod cloud;
 mod cluster;
 pub mod judge;
+pub mod mutants;
 mod network;
 mod objects;
 mod process;

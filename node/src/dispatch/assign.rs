@@ -1,27 +1,21 @@
-//! Proposes what the selector decides, batch after batch, and keeps count of what engines have.
+//! Proposes what the chooser decides, batch after batch, and tells it what became of it.
 //!
 //! Wakes when something was applied, an engine's standing changed, or a back-off ended; never by itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::CommandKind;
-use anneal_statemachine::event::EventKind;
-use anneal_statemachine::id::{EngineRef, InstanceId, Text, Token};
-use anneal_statemachine::outcome::{Outcome, Refusal};
-use anneal_statemachine::row::LeaseState;
-use anneal_statemachine::view::AssignmentView;
+use anneal_statemachine::outcome::Outcome;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::broadcast;
 
-use super::load::Weight;
-use super::rest::Resting;
-use super::select::{Candidate, Moment, Picked, Selector};
+use super::choose::Chooser;
+use super::select::{Candidate, Picked};
 use crate::lease::hub::Hub;
 use crate::replica::{Changes, Committed, Leadership, ProposeError, Replica};
 
@@ -38,28 +32,12 @@ const UNSEEN: Duration = Duration::from_millis(50);
 
 type Decided = (Vec<Picked>, Result<Committed, ProposeError>);
 
-/// An assignment that counts for its engine's load.
-struct Counted {
-    engine: EngineRef,
-    token: Token,
-    type_name: Text,
-    weight: Weight,
-}
-
-/// An assignment that was just given.
-struct Given {
-    instance: InstanceId,
-    counted: Counted,
-}
-
 /// Assigns for one leadership.
 pub(super) struct Assigner {
     replica: Replica,
     leadership: Leadership,
     hub: Arc<Hub>,
-    selector: Selector,
-    counted: BTreeMap<InstanceId, Counted>,
-    resting: Resting,
+    chooser: Chooser,
     /// Nothing is proposed before this.
     not_before: Option<Instant>,
     pending: FuturesUnordered<BoxFuture<'static, Decided>>,
@@ -76,9 +54,7 @@ impl Assigner {
             replica,
             leadership,
             hub,
-            selector: Selector::new(&registry),
-            counted: BTreeMap::new(),
-            resting: Resting::default(),
+            chooser: Chooser::new(&registry),
             not_before: None,
             pending: FuturesUnordered::new(),
         }
@@ -121,15 +97,9 @@ impl Assigner {
             return Ok(false);
         }
         let now_ms = self.leadership.state_ms();
-        let (selector, resting) = (&mut self.selector, &self.resting);
-        let picked = self.replica.read(|machine| {
-            selector.decide(&Moment {
-                machine,
-                now_ms,
-                candidates: &candidates,
-                aside: &|work| resting.rests(work),
-            })
-        });
+        let chooser = &mut self.chooser;
+        let decide = |machine: &StateMachine| chooser.decide(machine, now_ms, &candidates);
+        let picked = self.replica.read(decide);
         if picked.is_empty() {
             return Ok(false);
         }
@@ -145,16 +115,9 @@ impl Assigner {
     }
 
     fn candidates(&self) -> Vec<Candidate> {
-        let live: Vec<Candidate> = self.replica.read(|machine| {
-            machine
-                .engines()
-                .filter(|found| found.row.lease == LeaseState::Live)
-                .map(|found| Candidate {
-                    engine: found.engine,
-                    row: found.row.clone(),
-                })
-                .collect()
-        });
+        let live: Vec<Candidate> = self
+            .replica
+            .read(|machine| Candidate::all(machine).collect());
         live.into_iter()
             .filter(|found| self.hub.takes_work(found.engine))
             .collect()
@@ -176,55 +139,9 @@ impl Assigner {
                 Vec::new()
             }
         };
-        let mut answers = answers.into_iter();
-        let mut given = Vec::new();
-        for picked in picked {
-            match answers.next() {
-                Some(Ok(assigned)) => {
-                    self.selector.decided(&picked, true);
-                    given.extend(picked.weight.map(|weight| Given {
-                        instance: assigned.instance,
-                        counted: Counted {
-                            engine: picked.item.engine,
-                            token: assigned.token,
-                            type_name: picked.type_name,
-                            weight,
-                        },
-                    }));
-                }
-                Some(Err(refusal)) => self.refused(&picked, &refusal),
-                None => self.selector.decided(&picked, false),
-            }
-        }
-        self.count_given(given);
-    }
-
-    fn refused(&mut self, picked: &Picked, refusal: &Refusal) {
-        tracing::debug!(work = ?picked.work, engine = %picked.item.engine, %refusal, "refused");
-        self.selector.decided(picked, false);
-        self.resting.refused(picked.work, Instant::now());
-    }
-
-    /// Counts what was given, but for what has ended already: its end may have been applied before this.
-    fn count_given(&mut self, given: Vec<Given>) {
-        let standing: Vec<bool> = self.replica.read(|machine| {
-            given
-                .iter()
-                .map(|given| stands(machine, given.instance, given.counted.token))
-                .collect()
-        });
-        for (Given { instance, counted }, stands) in given.into_iter().zip(standing) {
-            if stands {
-                self.counted.insert(instance, counted);
-            } else {
-                self.ended(&counted);
-            }
-        }
-    }
-
-    fn ended(&mut self, counted: &Counted) {
-        self.selector
-            .ended(counted.engine, &counted.type_name, counted.weight);
+        let chooser = &mut self.chooser;
+        self.replica
+            .read(|machine| chooser.decided(machine, picked, answers, Instant::now()));
     }
 
     fn applied(&mut self, changes: &Changes) {
@@ -232,64 +149,17 @@ impl Assigner {
             self.count_all();
             return;
         }
-        let now = Instant::now();
-        for event in &changes.events {
-            if let (EventKind::Declined, Some(instance)) = (event.kind, event.instance) {
-                let resource = event.resource.as_ref().map(|(resource, _)| *resource);
-                self.resting.declined(instance, resource, now);
-            }
-        }
-        let touched = changes
-            .instances
-            .iter()
-            .filter(|instance| self.counted.contains_key(instance));
-        let ended: Vec<InstanceId> = self.replica.read(|machine| {
-            touched
-                .filter(|instance| !stands(machine, **instance, self.counted[instance].token))
-                .copied()
-                .collect()
-        });
-        for instance in ended {
-            if let Some(counted) = self.counted.remove(&instance) {
-                self.ended(&counted);
-            }
-        }
+        let chooser = &mut self.chooser;
+        let (instances, events) = (&changes.instances, &changes.events);
+        self.replica
+            .read(|machine| chooser.applied(machine, instances, events, Instant::now()));
     }
 
-    /// Begins the count anew from the state. Proposals under way stay counted by the selector.
     fn count_all(&mut self) {
-        for counted in std::mem::take(&mut self.counted).into_values() {
-            self.ended(&counted);
-        }
         let candidates = self.candidates();
-        let loads = candidates
-            .iter()
-            .map(|found| (found.engine, found.row.capacity));
-        self.selector.engines(loads);
-        let assigned: Vec<AssignmentView> = self.replica.read(|machine| {
-            machine
-                .engines()
-                .flat_map(|found| machine.assignments_of(found.engine))
-                .collect()
-        });
-        for assignment in assigned {
-            let weight = self.selector.weight(&assignment.type_name);
-            let first = assignment.chunk.is_none_or(|(_, place)| place == 0);
-            if weight == Weight::Call && !first {
-                continue;
-            }
-            let type_name = assignment.type_name;
-            self.selector.began(assignment.engine, &type_name, weight);
-            self.counted.insert(
-                assignment.instance,
-                Counted {
-                    engine: assignment.engine,
-                    token: assignment.token,
-                    type_name,
-                    weight,
-                },
-            );
-        }
+        let chooser = &mut self.chooser;
+        self.replica
+            .read(|machine| chooser.count_all(machine, &candidates));
     }
 
     /// How long until something may start that could not before.
@@ -301,29 +171,22 @@ impl Assigner {
             wait_ms => Duration::from_millis(wait_ms),
         });
         let work = work.unwrap_or(Duration::MAX);
-        let rested = self.resting.next().into_iter().chain(self.not_before).min();
-        let rested = rested.map_or(Duration::MAX, |until| {
+        let rested = self.chooser.rested().into_iter().chain(self.not_before);
+        let rested = rested.min().map_or(Duration::MAX, |until| {
             until.saturating_duration_since(Instant::now())
         });
-        let unseen = if self.selector.was_cut_short() {
+        let unseen = if self.chooser.was_cut_short() {
             UNSEEN
         } else {
             Duration::MAX
         };
-        let rate_ms = self.selector.rate_wait_ms();
-        let rate = rate_ms.map_or(Duration::MAX, Duration::from_millis);
+        let rate = self.chooser.rate_wait().unwrap_or(Duration::MAX);
         work.min(rested).min(unseen).min(rate)
     }
 
     fn wake_rested(&mut self) {
         let now = Instant::now();
-        self.resting.wake(now);
+        self.chooser.wake(now);
         self.not_before = self.not_before.filter(|until| *until > now);
     }
-}
-
-fn stands(machine: &StateMachine, instance: InstanceId, token: Token) -> bool {
-    let instance = machine.instance(instance);
-    let assignment = instance.and_then(|instance| instance.row.assignment.as_deref());
-    assignment.is_some_and(|assignment| assignment.token == token && !assignment.lost)
 }

@@ -6,9 +6,11 @@
 
 mod advance;
 mod assign;
+pub mod choose;
 mod expiry;
 mod history;
 pub mod load;
+mod overdue;
 pub mod rate;
 mod reports;
 mod rest;

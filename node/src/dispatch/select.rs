@@ -10,10 +10,11 @@ use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::{AssignItem, AssignWork};
 use anneal_statemachine::id::{EngineRef, StackId, Text};
-use anneal_statemachine::row::{Action, EngineRow};
+use anneal_statemachine::row::{Action, EngineRow, LeaseState};
 use anneal_statemachine::view::{Chunk, Work, WorkView};
 
 use super::load::{Loads, Weight};
+use super::overdue::Overdue;
 use super::rate::Rates;
 use super::turns::Turns;
 
@@ -41,6 +42,17 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The engines that the state admits. Which of them can be reached is for others to say.
+    pub fn all(machine: &StateMachine) -> impl Iterator<Item = Self> {
+        let admitted = machine.engines().filter(|found| {
+            found.row.lease == LeaseState::Live && !machine.is_forgetting(&found.row.host)
+        });
+        admitted.map(|found| Self {
+            engine: found.engine,
+            row: found.row.clone(),
+        })
+    }
+
     fn fits(&self, view: &WorkView) -> bool {
         let offers = &self.row.offers;
         let offered = offers
@@ -67,8 +79,10 @@ pub struct Picked {
     pub stack: StackId,
     /// Its type.
     pub type_name: Text,
-    /// What it costs its engine; none for a later step of a chunk of calls, which runs alone in its turn.
-    pub weight: Option<Weight>,
+    /// What it costs its engine.
+    pub weight: Weight,
+    /// Its engine's load counts it. Of the calls of a chunk, which run one after the other, that is the first.
+    pub bears: bool,
 }
 
 /// What is known of a type.
@@ -81,6 +95,7 @@ struct Kind {
 /// The memory between decisions.
 pub struct Selector {
     turns: Turns<StackId>,
+    overdue: Overdue<StackId>,
     loads: Loads<EngineRef>,
     rates: Rates,
     /// Proposed, and not known to be decided.
@@ -121,6 +136,7 @@ impl Selector {
         };
         Self {
             turns: Turns::default(),
+            overdue: Overdue::default(),
             loads: Loads::default(),
             rates: Rates::new(registry),
             under_way: HashSet::new(),
@@ -143,16 +159,24 @@ impl Selector {
         self.loads.engines(engines);
     }
 
-    /// An engine has an action more.
-    pub fn began(&mut self, engine: EngineRef, type_name: &str, weight: Weight) {
-        self.loads.add(engine, weight);
+    /// An action of a type is under way.
+    pub fn began(&mut self, type_name: &str) {
         self.rates.began(type_name);
     }
 
-    /// An engine has an action less.
-    pub fn ended(&mut self, engine: EngineRef, type_name: &str, weight: Weight) {
-        self.loads.remove(engine, weight);
+    /// It has ended.
+    pub fn ended(&mut self, type_name: &str) {
         self.rates.ended(type_name);
+    }
+
+    /// An engine has more to bear.
+    pub fn load(&mut self, engine: EngineRef, weight: Weight) {
+        self.loads.add(engine, weight);
+    }
+
+    /// An engine has less to bear.
+    pub fn unload(&mut self, engine: EngineRef, weight: Weight) {
+        self.loads.remove(engine, weight);
     }
 
     /// How long until the rate of some type, for which ready work waits, lets more of it begin.
@@ -166,6 +190,7 @@ impl Selector {
         self.engines(engines.map(|found| (found.engine, found.row.capacity)));
         self.rates.refill(moment.now_ms);
         self.cut_short = false;
+        self.overdue.begin();
         let mut batch = Batch::default();
         let mut spent = BTreeSet::new();
         while batch.picked.len() < MAX_BATCH_ITEMS && self.any_room() {
@@ -173,24 +198,45 @@ impl Selector {
                 self.cut_short = true;
                 break;
             }
-            let next = |beyond: Bound<StackId>| {
-                let mut ready = moment.machine.ready_stacks(moment.now_ms);
-                ready.find(|stack| {
-                    (beyond, Bound::Unbounded).contains(stack) && !spent.contains(stack)
-                })
-            };
-            let Some((stack, credit)) = self.turns.next(next) else {
+            let overdue_first = batch.passed_over < MAX_PASSED_OVER_IN_ALL / 2;
+            let Some((stack, credit)) = self.next_turn(moment, &spent, overdue_first) else {
                 break;
             };
             let before = batch.picked.len();
+            batch.wanting.clear();
             let more = self.turn(moment, stack, credit, &mut batch);
-            let took = i64::try_from(batch.picked.len() - before).unwrap_or(i64::MAX);
+            let taken = &batch.picked[before..];
+            let took = i64::try_from(taken.len()).unwrap_or(i64::MAX);
             self.turns.took(stack, credit, took);
+            let got = |weight: &Weight| taken.iter().any(|picked| picked.weight == *weight);
+            if !batch.wanting.iter().all(got) {
+                self.overdue.passed_over(stack);
+            }
             if !more {
                 spent.insert(stack);
             }
         }
         batch.picked
+    }
+
+    /// Whose turn it is, and how much of it is left. Those that nobody has room for whatever becomes free must not keep
+    /// the others from their turns: they come first for half of a decision at most.
+    fn next_turn(
+        &mut self,
+        moment: &Moment<'_>,
+        spent: &BTreeSet<StackId>,
+        overdue_first: bool,
+    ) -> Option<(StackId, i64)> {
+        while overdue_first && let Some(stack) = self.overdue.next() {
+            let mut ready = moment.machine.ready_in(stack, moment.now_ms);
+            if !spent.contains(&stack) && ready.next().is_some() {
+                return Some((stack, self.turns.out_of_turn(stack)));
+            }
+        }
+        self.turns.next(|beyond: Bound<StackId>| {
+            let mut ready = moment.machine.ready_stacks(moment.now_ms);
+            ready.find(|stack| (beyond, Bound::Unbounded).contains(stack) && !spent.contains(stack))
+        })
     }
 
     /// A proposal was decided, or came to nothing: its work may be proposed again if it is still ready. The
@@ -203,8 +249,12 @@ impl Selector {
                 self.under_way_in.remove(&picked.stack);
             }
         }
-        if !given && let Some(weight) = picked.weight {
-            self.ended(picked.item.engine, &picked.type_name, weight);
+        if given {
+            return;
+        }
+        self.ended(&picked.type_name);
+        if picked.bears {
+            self.unload(picked.item.engine, picked.weight);
         }
     }
 
@@ -288,10 +338,11 @@ impl Selector {
         if view.not_before_ms > moment.now_ms {
             return 0;
         }
+        let weight = self.weight(&view.type_name);
         if self.rates.room(&view.type_name) == 0 {
+            batch.wanting.insert(weight);
             return 0;
         }
-        let weight = self.weight(&view.type_name);
         let fitting: Vec<&Candidate> = moment
             .candidates
             .iter()
@@ -299,6 +350,7 @@ impl Selector {
             .collect();
         let fits = |engine: &EngineRef| fitting.iter().any(|found| found.engine == *engine);
         let Some(engine) = self.loads.lightest(weight, fits) else {
+            batch.wanting.insert(weight);
             return 0;
         };
         let Some(candidate) = moment
@@ -312,10 +364,12 @@ impl Selector {
         let followers = self.followers(moment, &view, candidate, room.min(MAX_CHUNK_STEPS));
         let chunk = (!followers.is_empty()).then(|| batch.next_chunk());
         let steps = 1 + followers.len() as u64;
-        for (place, step) in std::iter::once(view).chain(followers).enumerate() {
-            let own = self.weight(&step.type_name);
-            let weight = (place == 0 || own == Weight::Inline).then_some(own);
-            let picked = self.pick(moment, &step, engine, chunk, weight);
+        let mut calls = 0;
+        for step in std::iter::once(view).chain(followers) {
+            let weight = self.weight(&step.type_name);
+            calls += u32::from(weight == Weight::Call);
+            let bears = weight == Weight::Inline || calls == 1;
+            let picked = self.pick(moment, &step, engine, chunk, bears);
             batch.picked.push(picked);
         }
         steps
@@ -327,8 +381,9 @@ impl Selector {
         view: &WorkView,
         engine: EngineRef,
         chunk: Option<u32>,
-        weight: Option<Weight>,
+        bears: bool,
     ) -> Picked {
+        let weight = self.weight(&view.type_name);
         let work = match view.work {
             Work::Make(resource) => AssignWork::Make {
                 resource,
@@ -345,8 +400,9 @@ impl Selector {
         self.under_way.insert(view.work);
         *self.under_way_in.entry(view.stack).or_default() += 1;
         self.rates.spend(&view.type_name);
-        if let Some(weight) = weight {
-            self.began(engine, &view.type_name, weight);
+        self.began(&view.type_name);
+        if bears {
+            self.load(engine, weight);
         }
         Picked {
             item: AssignItem {
@@ -359,6 +415,7 @@ impl Selector {
             stack: view.stack,
             type_name: view.type_name.clone(),
             weight,
+            bears,
         }
     }
 
@@ -383,6 +440,8 @@ impl Selector {
         add(&mut chunk, first.work);
         let mut taken_of = BTreeMap::from([(first.type_name.clone(), 1)]);
         let mut tips = vec![first.work];
+        let calls = self.loads.free(&candidate.engine, Weight::Call) > 0;
+        let may_call = calls || self.weight(&first.type_name) == Weight::Call;
         while let Some(tip) = tips.pop() {
             for next in after(moment.machine, &chunk, tip) {
                 let inline = self.weight(&next.type_name) == Weight::Inline;
@@ -390,7 +449,7 @@ impl Selector {
                     return followers;
                 }
                 let taken = chunk_has(&chunk, next.work) || self.under_way.contains(&next.work);
-                if taken || !candidate.fits(&next) {
+                if taken || !candidate.fits(&next) || !(inline || may_call) {
                     continue;
                 }
                 let taken = taken_of.entry(next.type_name.clone()).or_insert(0_usize);
@@ -416,6 +475,8 @@ struct Batch {
     picked: Vec<Picked>,
     chunks: u32,
     passed_over: usize,
+    /// What there was no room for in the present turn.
+    wanting: BTreeSet<Weight>,
 }
 
 impl Batch {

@@ -242,13 +242,7 @@ fn a_chain_travels_in_bounded_chunks_on_one_engine_and_costs_one_call() {
     let picked = bench.decide();
     assert_eq!(picked.len(), MAX_CHUNK_STEPS);
     assert!(picked.iter().all(|picked| picked.item.chunk == Some(1)));
-    assert_eq!(
-        picked
-            .iter()
-            .filter(|picked| picked.weight.is_some())
-            .count(),
-        1
-    );
+    assert_eq!(picked.iter().filter(|picked| picked.bears).count(), 1);
     assert_eq!(
         bench.propose(&picked),
         MAX_CHUNK_STEPS,

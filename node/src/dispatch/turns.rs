@@ -48,6 +48,12 @@ impl<K: Ord + Copy> Turns<K> {
         }
     }
 
+    /// What a stack may take that has its turn before the others. The order of the others stays.
+    pub fn out_of_turn(&mut self, key: K) -> i64 {
+        let debt = self.debts.remove(&key).unwrap_or(0);
+        (QUANTUM_ITEMS - debt).max(1)
+    }
+
     /// Notes what a stack took in its turn.
     pub fn took(&mut self, key: K, credit: i64, items: i64) {
         if items > credit {

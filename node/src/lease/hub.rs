@@ -295,3 +295,121 @@ fn wrap(message: from_leader::Message) -> FromLeader {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().expect("no holder panics")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+    use crate::hostile::spoilt;
+    use crate::lease::table::LeaseSettings;
+
+    const ENGINE: EngineRef = EngineRef {
+        member: 2,
+        incarnation: 9,
+    };
+
+    struct Sure;
+
+    impl Leading for Sure {
+        fn standing(&self) -> Standing {
+            Standing {
+                applied_index: 5,
+                quorum_at: Some(BootTime::now()),
+            }
+        }
+
+        fn state_time_ms(&self) -> u64 {
+            7
+        }
+
+        fn registered(&self) -> Vec<EngineRef> {
+            vec![ENGINE]
+        }
+    }
+
+    /// One message of each kind that an engine sends, as it is on the wire.
+    fn sent() -> Vec<Vec<u8>> {
+        let hello = proto::Hello {
+            member_id: 2,
+            incarnation: 9,
+        };
+        let beat = proto::Heartbeat {
+            sequence: 3,
+            applied_index: 5,
+            running: 1,
+            draining: true,
+        };
+        let results = proto::ResultBatch {
+            sequence: 4,
+            reports: vec![bytes::Bytes::from_static(b"report"); 2],
+        };
+        let observation = proto::ObservationAnswer {
+            sequence: 1,
+            instance: 8,
+            seen: 6,
+            found: Some(proto::observation_answer::Found::Same(proto::Sameness {})),
+        };
+        let all = [
+            from_engine::Message::Hello(hello),
+            from_engine::Message::Heartbeat(beat),
+            from_engine::Message::Results(results),
+            from_engine::Message::Observation(observation),
+        ];
+        let encoded = all.map(|message| {
+            let message = Some(message);
+            FromEngine { message }.encode_to_vec()
+        });
+        encoded.to_vec()
+    }
+
+    fn hub() -> (Arc<Hub>, Inflow) {
+        let table = LeaseTable::new(LeaseSettings::default(), BootTime::now());
+        Hub::new(Box::new(Sure), Arc::new(Mutex::new(table)))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_engine_sends_is_taken_or_passed_over(
+            bytes in prop::sample::select(sent()).prop_flat_map(spoilt),
+        ) {
+            let (hub, mut inflow) = hub();
+            let (outbound, mut out) = mpsc::channel(1);
+            let Ok(FromEngine { message: Some(message) }) = FromEngine::decode(&bytes[..]) else {
+                return Ok(());
+            };
+            hub.take(ENGINE, message.clone(), &outbound);
+            let answered = out.try_recv().ok().and_then(|answer| answer.message);
+            match message {
+                from_engine::Message::Heartbeat(beat) => {
+                    let of_it = matches!(
+                        answered,
+                        Some(from_leader::Message::Heartbeat(answer)) if answer.sequence == beat.sequence
+                    );
+                    prop_assert!(of_it, "a heartbeat is answered by its name");
+                }
+                from_engine::Message::Results(batch) => {
+                    let taken = inflow.intake.try_recv().map(|intake| intake.reports.len());
+                    prop_assert_eq!(taken.ok(), Some(batch.reports.len()));
+                }
+                from_engine::Message::Observation(answer) => {
+                    let taken = inflow.answers.try_recv().map(|taken| taken.answer);
+                    prop_assert_eq!(taken.ok(), Some(answer));
+                }
+                from_engine::Message::Hello(_) => prop_assert!(answered.is_none()),
+            }
+        }
+
+        #[test]
+        fn only_who_says_first_who_it_is_is_attached(
+            bytes in prop::sample::select(sent()).prop_flat_map(spoilt),
+        ) {
+            let Ok(first) = FromEngine::decode(&bytes[..]) else {
+                return Ok(());
+            };
+            let says = matches!(first.message, Some(from_engine::Message::Hello(_)));
+            prop_assert_eq!(hello(Some(Ok(first))).is_ok(), says);
+        }
+    }
+}

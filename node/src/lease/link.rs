@@ -322,7 +322,11 @@ async fn within<T>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use prost::Message;
+
     use super::*;
+    use crate::hostile::spoilt;
     use crate::lease::Profile;
 
     /// The first leader never answers; it is told whom the engine turns to.
@@ -367,6 +371,93 @@ mod tests {
 
         fn engines(&self) -> watch::Receiver<u64> {
             watch::channel(0).1
+        }
+    }
+
+    fn link_of(
+        engine: Arc<Engine>,
+        leaders: Mute,
+    ) -> (Link, mpsc::Sender<proto::ObservationAnswer>) {
+        let (requests, _) = mpsc::channel(1);
+        let (answering, answers) = mpsc::channel(1);
+        let link = Link {
+            engine,
+            leaders: Arc::new(leaders),
+            heartbeat: Duration::from_secs(1),
+            requests,
+            answers,
+        };
+        (link, answering)
+    }
+
+    /// One message of each kind that a leader sends, as it is on the wire.
+    fn sent() -> Vec<Vec<u8>> {
+        let verdict = |verdict| {
+            from_leader::Message::Heartbeat(proto::HeartbeatAnswer {
+                sequence: 1,
+                verdict: Some(verdict),
+            })
+        };
+        let all = [
+            verdict(heartbeat_answer::Verdict::Renewed(proto::LeaseRenewed {
+                lease_ms: 5_000,
+                quorum_age_ms: 10,
+                state_time_ms: 77,
+            })),
+            verdict(heartbeat_answer::Verdict::Refused(proto::LeaseRefused {
+                reason: 3,
+            })),
+            from_leader::Message::Results(proto::ResultAnswer {
+                sequence: 1,
+                applied: true,
+            }),
+            from_leader::Message::Observe(proto::ObservationRequest {
+                sequence: 1,
+                instances: vec![proto::ObservedInstance {
+                    stack: 1,
+                    resource: 2,
+                    instance: 3,
+                }],
+            }),
+            from_leader::Message::Stop(proto::StopRequest {
+                reason: "over".into(),
+            }),
+        ];
+        let encoded = all.map(|message| {
+            let message = Some(message);
+            FromLeader { message }.encode_to_vec()
+        });
+        encoded.to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_leader_sends_gives_no_lease_that_was_not_asked_for(
+            bytes in prop::sample::select(sent()).prop_flat_map(spoilt),
+        ) {
+            let Ok(message) = FromLeader::decode(&bytes[..]) else {
+                return Ok(());
+            };
+            let (asked, _whom) = mpsc::channel(1);
+            let (_leads, leader) = watch::channel(Some(1));
+            let profile = Profile {
+                member: 1,
+                address: String::new(),
+                host: "host".into(),
+                capacity: 1,
+                offers: Vec::new(),
+                labels: Vec::new(),
+            };
+            let (link, _answering) = link_of(Arc::new(Engine::new(profile)), Mute { leader, asked });
+            link.engine.report(bytes::Bytes::from_static(b"result"));
+            // Nothing was sent: whatever it answers, it answers nobody.
+            let _ = link.hear(message.clone());
+            prop_assert!(!link.engine.holds_lease());
+            prop_assert_eq!(link.engine.with_outbox(|outbox| outbox.len()), 1, "no result is forgotten");
+            // A heartbeat was sent: whatever numbers come back, they are borne.
+            link.engine.sending_heartbeat();
+            let _ = link.hear(message);
+            link.engine.moment_of(u64::MAX);
         }
     }
 

@@ -156,6 +156,8 @@ fn failed(error: &std::io::Error) -> Status {
 mod tests {
     use std::sync::Arc;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{
         codec::key,
@@ -217,5 +219,137 @@ mod tests {
             "{other}"
         );
         assert_eq!(staged(&root), 1, "only what was finished");
+    }
+
+    /// One way to spoil a stream. Checksums of what is changed are made right again: what comes after them is tried.
+    #[derive(Clone, Debug)]
+    enum Harm {
+        Drop(usize),
+        Double(usize),
+        Swap(usize, usize),
+        Change(usize, usize, u8),
+        Shorten(usize, usize),
+        Rename(usize, String),
+        Resize(usize, u64),
+        Files(u32),
+        Head(usize),
+    }
+
+    impl Harm {
+        fn of(&self, mut parts: Vec<SnapshotPart>) -> Vec<SnapshotPart> {
+            let count = parts.len().max(1);
+            let place = |at: &usize| at % count;
+            let data = |parts: &mut Vec<SnapshotPart>, at: usize, change: &dyn Fn(&mut Vec<u8>)| {
+                if let Some(Part::Data(data)) =
+                    parts.get_mut(at).and_then(|part| part.part.as_mut())
+                {
+                    let mut bytes = data.data.to_vec();
+                    change(&mut bytes);
+                    data.crc = crc32c::crc32c(&bytes);
+                    data.data = bytes.into();
+                }
+            };
+            match self {
+                Self::Drop(at) if !parts.is_empty() => drop(parts.remove(place(at))),
+                Self::Double(at) if !parts.is_empty() => {
+                    parts.insert(place(at), parts[place(at)].clone());
+                }
+                Self::Swap(one, other) if !parts.is_empty() => {
+                    parts.swap(place(one), place(other));
+                }
+                Self::Change(at, byte, bit) => data(&mut parts, place(at), &|bytes| {
+                    let length = bytes.len();
+                    if let Some(byte) = bytes.get_mut(byte % length.max(1)) {
+                        *byte ^= 1 << (bit % 8);
+                    }
+                }),
+                Self::Shorten(at, length) => data(&mut parts, place(at), &|bytes| {
+                    bytes.truncate(length % (bytes.len() + 1));
+                }),
+                Self::Rename(at, name) => {
+                    if let Some(Part::File(file)) =
+                        parts.get_mut(place(at)).and_then(|part| part.part.as_mut())
+                    {
+                        file.name.clone_from(name);
+                    }
+                }
+                Self::Resize(at, bytes) => {
+                    if let Some(Part::File(file)) =
+                        parts.get_mut(place(at)).and_then(|part| part.part.as_mut())
+                    {
+                        file.bytes = *bytes;
+                    }
+                }
+                Self::Files(files) => {
+                    if let Some(Part::Head(head)) =
+                        parts.first_mut().and_then(|part| part.part.as_mut())
+                    {
+                        head.files = *files;
+                    }
+                }
+                Self::Head(at) if !parts.is_empty() => {
+                    let head = parts[0].clone();
+                    parts.insert(place(at), head);
+                }
+                _ => {}
+            }
+            parts
+        }
+    }
+
+    fn harm() -> impl Strategy<Value = Harm> {
+        let name = prop_oneof![
+            Just(String::new()),
+            Just("..".to_owned()),
+            Just("../outside".to_owned()),
+            Just("/outside".to_owned()),
+            Just("a\0b".to_owned()),
+            Just("n".repeat(300)),
+            Just("CURRENT".to_owned()),
+        ];
+        let at = || any::<usize>();
+        prop_oneof![
+            at().prop_map(Harm::Drop),
+            at().prop_map(Harm::Double),
+            (at(), at()).prop_map(|(one, other)| Harm::Swap(one, other)),
+            (at(), at(), any::<u8>()).prop_map(|(at, byte, bit)| Harm::Change(at, byte, bit)),
+            (at(), at()).prop_map(|(at, length)| Harm::Shorten(at, length)),
+            (at(), name).prop_map(|(at, name)| Harm::Rename(at, name)),
+            (at(), any::<u64>()).prop_map(|(at, bytes)| Harm::Resize(at, bytes)),
+            any::<u32>().prop_map(Harm::Files),
+            at().prop_map(Harm::Head),
+        ]
+    }
+
+    proptest! {
+        // Each case may open a database.
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn a_spoilt_stream_is_refused_or_is_what_its_head_says(harms in prop::collection::vec(harm(), 1..4)) {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                let directory = tempfile::tempdir().unwrap();
+                let parts = sent(directory.path()).await;
+                let spoilt = harms.iter().fold(parts, |parts, harm| harm.of(parts));
+                let root = directory.path().join("received");
+                let checkpoints = Checkpoints::open(&root).unwrap();
+                let stream = futures_util::stream::iter(spoilt.into_iter().map(Ok));
+                match receive(checkpoints, stream).await {
+                    Ok(received) => {
+                        let said = received.head.last.map(codec::raft::read_log_id);
+                        prop_assert_eq!(received.position.last, said);
+                    }
+                    Err(why) => {
+                        // Anything else would be a panic.
+                        let told = ["is not usable", "cannot be kept"];
+                        prop_assert!(told.iter().any(|told| why.message().contains(told)), "{}", why);
+                    }
+                }
+                prop_assert_eq!(staged(&root), 0, "nothing is left of what was not finished");
+                prop_assert!(!directory.path().join("outside").exists());
+                Ok(())
+            })?;
+        }
     }
 }

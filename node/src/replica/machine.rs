@@ -449,10 +449,68 @@ impl RaftSnapshotBuilder<TypeConfig> for CheckpointBuilder {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use anneal_statemachine::command::{RegisterEngine, Stamp};
     use bytes::Bytes;
 
     use super::*;
     use crate::replica::types::{LeadershipId, Proposal};
+
+    fn open(directory: &Path) -> Machine {
+        let checkpoints = Checkpoints::open(&directory.join("checkpoints")).unwrap();
+        let shared = Shared::open(directory.join("state"), checkpoints).unwrap();
+        Machine { shared }
+    }
+
+    /// An engine that registers: the entry's index is its incarnation.
+    fn registering(index: u64) -> Entry {
+        let engine = RegisterEngine {
+            member: 1,
+            host: "host".into(),
+            address: "".into(),
+            capacity: 1,
+            offers: Vec::new(),
+            labels: Vec::new(),
+        };
+        let command = codec::encode_command(&Command {
+            stamp: Stamp {
+                state_ms: index,
+                wall_ms: index,
+            },
+            kind: CommandKind::RegisterEngine(engine),
+        });
+        let leader = LeadershipId {
+            term: 1,
+            node_id: 1,
+        };
+        Entry {
+            log_id: LogId::new(leader, index),
+            payload: EntryPayload::Normal(Proposal { command }),
+        }
+    }
+
+    /// Raft goes on after the position: if it were not that of the rows, something would be applied twice, or never.
+    #[tokio::test]
+    async fn after_a_restart_the_position_is_that_of_the_rows() {
+        let directory = tempfile::tempdir().unwrap();
+        for group in [1..=3, 4..=4, 5..=7] {
+            let last = *group.end();
+            let mut machine = open(directory.path());
+            let entries = group.map(|index| Ok((registering(index), None)));
+            let entries = futures_util::stream::iter(entries);
+            machine.apply(entries).await.unwrap();
+            drop(machine);
+            let mut machine = open(directory.path());
+            let (position, _) = machine.applied_state().await.unwrap();
+            let engine = machine.shared.read(|state| {
+                let engine = state.machine.engine(1).expect("it has registered");
+                engine.engine.incarnation
+            });
+            assert_eq!(engine, last);
+            assert_eq!(position.map(|position| position.index), Some(last));
+        }
+    }
 
     #[test]
     fn a_command_of_a_newer_release_stops_the_replica() {

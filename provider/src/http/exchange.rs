@@ -175,3 +175,73 @@ pub(crate) fn told_whole(error: &reqwest::Error) -> String {
         told.join(": ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+    use crate::hostile::spoilt;
+
+    const DATE: &[u8] = b"Wed, 21 Oct 2065 07:28:00 GMT";
+
+    fn told(value: &[u8]) -> Option<Duration> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_bytes(value).ok()?);
+        retry_after(&headers)
+    }
+
+    #[test]
+    fn a_time_to_come_back_is_seconds_or_a_date() {
+        assert_eq!(told(b" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(told(b"Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert!(told(DATE) > Some(Duration::from_secs(1_000_000)));
+        for none in [
+            &b""[..],
+            b"soon",
+            b"-1",
+            b"1.5",
+            b"99999999999999999999999",
+            b"\xff",
+        ] {
+            assert_eq!(told(none), None, "{none:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_time_to_come_back_is_one_or_none(
+            date in spoilt(DATE.to_vec()),
+            seconds in spoilt(b"18446744073709551615".to_vec()),
+        ) {
+            for value in [date, seconds] {
+                // The failure must bear it too, however long it is.
+                let answer = Answer { status: 503, text: String::new(), retry_after: told(&value) };
+                answer.failure("GET /");
+            }
+        }
+
+        #[test]
+        fn any_answer_is_an_answer_or_a_failure_that_tells_little(
+            status in any::<u16>(),
+            body in prop_oneof![
+                spoilt(br#"{"id": "7", "list": [{"a": null}, 1e400]}"#.to_vec()),
+                // What is told is cut, wherever a letter ends.
+                (TOLD_MAX_BYTES - 8..TOLD_MAX_BYTES + 8)
+                    .prop_map(|length| "\u{20ac}".repeat(length).into_bytes()),
+                (1_usize..300).prop_map(|depth| "[".repeat(depth).into_bytes()),
+            ],
+        ) {
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let answer = Answer { status, text, retry_after: None };
+            answer.json();
+            let _ = answer.parsed("GET /");
+            let failure = answer.failure("GET /");
+            prop_assert!(failure.message.len() <= TOLD_MAX_BYTES + 200);
+            // What a server says of a request that it has not refused is no proof that nothing was done.
+            let refused = matches!(status, 400..=499) && status != 408;
+            prop_assert!(refused || status > 599 || status < 200 || failure.verdict == crate::Verdict::Unknown);
+        }
+    }
+}

@@ -93,6 +93,11 @@ impl StateMachine {
             .map(|engine| view(member, engine))
     }
 
+    /// Whether what lived on a host is still being forgotten: until that is through, its engines are given nothing.
+    pub fn is_forgetting(&self, host: &Text) -> bool {
+        self.state.cluster.forgetting.contains(host)
+    }
+
     /// What this incarnation must be running: nothing else, and all of it.
     pub fn assignments_of(&self, engine: EngineRef) -> impl Iterator<Item = AssignmentView> {
         let found = self

@@ -20,6 +20,8 @@ pub struct Config {
     pub object_names: u64,
     /// Percent of pairs of resources that are connected.
     pub density: u64,
+    /// Calls that an engine carries out at a time.
+    pub capacity: u32,
     /// How much of a queue one entry takes.
     pub per_entry: u32,
     /// How often calls go wrong.
@@ -67,6 +69,7 @@ impl Config {
             most_resources: dice.within(1, 7),
             object_names: dice.within(2, 8),
             density: dice.within(10, 60),
+            capacity: 8,
             per_entry: if dice.percent(40) {
                 dice.within(1, 4) as u32
             } else {

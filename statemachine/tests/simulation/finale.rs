@@ -74,9 +74,7 @@ impl Sim {
                 self.engines[at].lease_until_ms = self.now_ms + super::config::LEASE_MS;
             }
             let mut moved = self.tend(dice)?;
-            while self.dispatch(dice, true)? {
-                moved = true;
-            }
+            moved |= self.dispatch_all(dice)?;
             moved |= self.move_all(dice)?;
             while !self.letters.is_empty() {
                 moved = true;
@@ -87,6 +85,17 @@ impl Sim {
                 return Ok(());
             }
         }
+    }
+
+    fn dispatch_all(&mut self, dice: &mut Dice) -> Result<bool, Broken> {
+        if self.lead.is_some() {
+            return self.lead_to_the_end();
+        }
+        let mut moved = false;
+        while self.dispatch(dice, true)? {
+            moved = true;
+        }
+        Ok(moved)
     }
 
     /// Drained or unknown under its name: it has to register again.

@@ -30,6 +30,11 @@ impl Machine {
         }
     }
 
+    /// To be read.
+    pub fn state(&self) -> &StateMachine {
+        &self.0
+    }
+
     /// Applies an entry.
     pub fn apply(&mut self, index: u64, command: &Command) -> Applied {
         self.0.apply(index, command.clone())

@@ -41,6 +41,7 @@ pub struct Memory {
 pub fn check_state(rows: &Rows, now: &Reference) -> Result<(), Broken> {
     one_current(rows)?;
     references_exist(rows, now)?;
+    requires_what_is_declared(now)?;
     names_are_unique(now)?;
     footing_has_no_circle(now)?;
     content_is_counted(rows)?;
@@ -133,6 +134,27 @@ fn references_exist(rows: &Rows, now: &Reference) -> Result<(), Broken> {
         };
         if !owned {
             return broken(LAW, format!("{key:?} belongs to nothing: {value:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A resource requires what its definition refers to and what it depends on, and nothing else.
+fn requires_what_is_declared(now: &Reference) -> Result<(), Broken> {
+    for (id, row) in &now.resources {
+        let desired = row.desired.as_ref();
+        let definition = desired.and_then(|desired| now.definition(desired.definition?));
+        let mut declared = BTreeSet::new();
+        if let (Some(desired), Some(definition)) = (desired, definition) {
+            let references = definition.references.iter();
+            let names = references.map(|reference| &reference.resource);
+            let names = names.chain(&desired.depends_on);
+            declared.extend(names.filter_map(|name| now.names.get(&(row.stack, name.clone()))));
+        }
+        let requires: BTreeSet<&ResourceId> = row.requires.iter().collect();
+        if requires != declared {
+            let text = format!("r{id} requires {requires:?}, and declares {declared:?}");
+            return broken("what is declared is required", text);
         }
     }
     Ok(())

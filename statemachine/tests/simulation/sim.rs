@@ -2,7 +2,7 @@
 //! entry goes through [`Sim::propose`], where all laws are checked. It must not decide anything that the state
 //! machine decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use anneal_statemachine::command::{
@@ -20,6 +20,7 @@ use super::dice::Dice;
 use super::engines::{Around, Engine, Faults, stands_on};
 use super::incremental::{Machine, compare};
 use super::laws::{Broken, Memory, broken, check_declared, check_flights, check_state};
+use super::leads::{Lead, Leads};
 use super::users::{Meant, Users};
 use super::world::{Answer, Call, Verb, World};
 use crate::reference::{Reference, Rows, write};
@@ -67,6 +68,8 @@ pub struct Sim {
     /// How many rows the last entry wrote.
     pub wrote: usize,
     memory: Memory,
+    /// Who assigns, if it is not the simulation's own leader.
+    pub lead: Option<Lead>,
 }
 
 /// Wall time at which histories begin: any moment after 1970 will do.
@@ -74,7 +77,7 @@ const WALL_BASE_MS: u64 = 1_700_000_000_000;
 
 impl Sim {
     /// An empty cluster of this shape.
-    pub fn new(config: Config, tell: bool) -> Self {
+    pub fn new(config: Config, lead: Option<Box<dyn Leads>>, tell: bool) -> Self {
         let engines = config
             .members
             .iter()
@@ -110,6 +113,10 @@ impl Sim {
             left_on_purpose: BTreeSet::new(),
             wrote: 0,
             memory: Memory::default(),
+            lead: lead.map(|mind| Lead {
+                mind,
+                pending: VecDeque::new(),
+            }),
             config,
         }
     }
@@ -144,11 +151,7 @@ impl Sim {
     /// Commits one entry and checks everything that must hold.
     pub fn propose(&mut self, kind: CommandKind) -> Result<Outcome, Broken> {
         self.index += 1;
-        let stamp = Stamp {
-            state_ms: self.now_ms,
-            wall_ms: self.wall_ms(),
-        };
-        let command = Command { stamp, kind };
+        let command = self.command(kind);
         self.log.push((self.index, command.clone()));
         let index = self.index;
         self.say(|| format!("{index}: {}", super::story::entry(&command.kind)));
@@ -161,7 +164,21 @@ impl Sim {
         self.rows = Rc::new(rows);
         self.check(&old, &command, &applied)?;
         self.wrote = applied.rows.len();
+        if let Some(lead) = &mut self.lead {
+            lead.mind
+                .applied(self.machine.state(), &applied, self.now_ms);
+            lead.mind.check(self.machine.state())?;
+        }
         Ok(applied.outcome)
+    }
+
+    /// A command of this moment.
+    pub fn command(&self, kind: CommandKind) -> Command {
+        let stamp = Stamp {
+            state_ms: self.now_ms,
+            wall_ms: self.wall_ms(),
+        };
+        Command { stamp, kind }
     }
 
     fn twin_agrees(&mut self, command: &Command, applied: &Applied) -> Result<(), Broken> {

@@ -2,7 +2,7 @@
 //! left out and the others still mean something: that is how failing histories are shrunk.
 
 use anneal_statemachine::command::{CommandKind, RegisterEngine, Settings};
-use anneal_statemachine::id::{InstanceId, StackId};
+use anneal_statemachine::id::{EngineRef, InstanceId, StackId};
 use anneal_statemachine::outcome::Outcome;
 
 use super::config::{Config, LEASE_MS, MARGIN_MS};
@@ -145,6 +145,12 @@ impl Sim {
             StepKind::Ask => self.ask_something(dice),
             StepKind::Resend => self.resend(dice),
             StepKind::Intervene => self.intervene(dice),
+            StepKind::Dispatch if self.lead.is_some() => {
+                for _ in 0..dice.within(1, 3) {
+                    self.lead(dice)?;
+                }
+                Ok(())
+            }
             StepKind::Dispatch => {
                 for _ in 0..dice.within(1, 3) {
                     self.dispatch(dice, false)?;
@@ -178,7 +184,7 @@ impl Sim {
             member: engine.member,
             host: engine.host.as_str().into(),
             address: "127.0.0.1:7400".into(),
-            capacity: 8,
+            capacity: self.config.capacity,
             offers: self
                 .config
                 .kinds
@@ -187,6 +193,8 @@ impl Sim {
                 .collect(),
             labels: Vec::new(),
         };
+        let before = self.machine.state().engine(register.member);
+        let before = before.map(|found| found.engine);
         let outcome = self.propose(CommandKind::RegisterEngine(register))?;
         let Outcome::Registered(name) = outcome else {
             return broken(
@@ -194,6 +202,9 @@ impl Sim {
                 format!("{outcome:?}"),
             );
         };
+        if let Some(before) = before {
+            self.check_late_expiry(before)?;
+        }
         let now_ms = self.now_ms;
         let engine = &mut self.engines[at];
         engine.running.clear();
@@ -202,6 +213,20 @@ impl Sim {
         engine.frozen = false;
         engine.lease_until_ms = now_ms + LEASE_MS;
         Ok(())
+    }
+
+    /// An expiry that was proposed while the member's earlier engine was silent is committed after the later one has
+    /// registered: it concerns nobody any more.
+    fn check_late_expiry(&self, earlier: EngineRef) -> Result<(), Broken> {
+        let expiry = self.command(CommandKind::ExpireEngine(earlier));
+        let mut machine = self.machine.state().clone();
+        let applied = machine.apply(self.index + 1, expiry);
+        let refused = matches!(applied.outcome, Outcome::Rejected(_));
+        if refused && applied.rows.is_empty() {
+            return Ok(());
+        }
+        let text = format!("{earlier}: {:?}", applied.outcome);
+        broken("an expiry concerns one incarnation", text)
     }
 
     /// What the leader does besides assigning. True if a deadline had come: there may be more to it.

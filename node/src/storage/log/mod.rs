@@ -21,7 +21,7 @@ use std::{
 use anneal_proto::log::v1::Identity;
 use bytes::Bytes;
 use prost::Message;
-use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, Options, ReadOptions, WriteOptions};
 use tokio::sync::watch;
 
 use self::{cache::Cache, size::LogSize, watermark::Watermark, writer::Writer};
@@ -81,7 +81,15 @@ impl LogStore {
     /// # Errors
     /// `InvalidData` if anything but the unfinished end of the last write is damaged.
     pub fn open(directory: &Path, cache_bytes: usize) -> io::Result<Self> {
-        let db = Arc::new(Database::new(open::database(directory)?));
+        Self::open_with(directory, cache_bytes, |_| {})
+    }
+
+    fn open_with(
+        directory: &Path,
+        cache_bytes: usize,
+        tune: impl FnOnce(&mut Options),
+    ) -> io::Result<Self> {
+        let db = Arc::new(Database::new(open::database(directory, tune)?));
         let acknowledged = Watermark::open(directory)?;
         let state = open::state(&db, cache_bytes)?;
         open::check_end(&state, acknowledged.read()?)?;
@@ -237,3 +245,7 @@ fn half_open(range: &impl std::ops::RangeBounds<u64>) -> (u64, u64) {
     };
     (start, end)
 }
+
+#[cfg(test)]
+#[path = "power_tests.rs"]
+mod power_tests;

@@ -28,11 +28,16 @@ const WAL_MEMTABLES: u64 = 2;
 const INFO_LOG_FILES: usize = 2;
 const INFO_LOG_BYTES: usize = 1 << 20;
 
-pub(super) fn database(directory: &Path) -> io::Result<DB> {
-    database_of(directory, MEMTABLE_BYTES)
+/// `tune` has the last word on the options of the whole database.
+pub(super) fn database(directory: &Path, tune: impl FnOnce(&mut Options)) -> io::Result<DB> {
+    database_of(directory, MEMTABLE_BYTES, tune)
 }
 
-fn database_of(directory: &Path, memtable_bytes: usize) -> io::Result<DB> {
+fn database_of(
+    directory: &Path,
+    memtable_bytes: usize,
+    tune: impl FnOnce(&mut Options),
+) -> io::Result<DB> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
@@ -40,6 +45,7 @@ fn database_of(directory: &Path, memtable_bytes: usize) -> io::Result<DB> {
     options.set_max_total_wal_size(WAL_MEMTABLES * memtable_bytes as u64);
     options.set_keep_log_file_num(INFO_LOG_FILES);
     options.set_max_log_file_size(INFO_LOG_BYTES);
+    tune(&mut options);
     let mut entries = Options::default();
     entries.set_write_buffer_size(memtable_bytes);
     entries.set_compression_type(DBCompressionType::None);
@@ -173,7 +179,7 @@ mod tests {
     #[test]
     fn one_vote_does_not_hold_on_to_all_that_was_written_since() {
         let directory = tempfile::tempdir().unwrap();
-        let db = database_of(directory.path(), SMALL).unwrap();
+        let db = database_of(directory.path(), SMALL, |_| {}).unwrap();
         let family = |name| db.cf_handle(name).unwrap();
         db.put_cf(family(META), VOTE, b"a vote").unwrap();
         let record = [7; SMALL / 8];
