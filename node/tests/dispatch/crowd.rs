@@ -116,6 +116,7 @@ impl Crowd {
                 .map(|kind| kind.name.as_str().into())
                 .collect(),
             labels: Vec::new(),
+            follows: None,
         }));
     }
 
