@@ -472,6 +472,7 @@ mod tests {
             capacity: 1,
             offers: Vec::new(),
             labels: Vec::new(),
+            follows: None,
         };
         let command = codec::encode_command(&Command {
             stamp: Stamp {
