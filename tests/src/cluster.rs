@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use crate::{Anneal, Launch, MemberProcess, Network, PATIENCE, eventually, free_port};
 
+/// What is waited for until a cluster is there.
+pub(crate) const ALL_VOTE: &str = "all members vote";
+
 /// Members of one cluster. Dropping it kills them and removes their directories.
 #[derive(Debug)]
 pub struct Cluster {
@@ -124,7 +127,7 @@ impl Cluster {
 
     /// Waits until exactly `count` members vote, one of them leading.
     pub fn wait_for_voters(&self, count: usize) {
-        eventually("all members vote", PATIENCE, || {
+        eventually(ALL_VOTE, PATIENCE, || {
             let roles: Vec<_> = self
                 .listing()?
                 .iter()

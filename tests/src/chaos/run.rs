@@ -28,6 +28,7 @@ use super::{
 use crate::{
     Chance, Cluster, Network,
     cloud::{Behaviour, CloudProcess, now_us},
+    cluster::ALL_VOTE,
 };
 
 /// How a run is made.
@@ -423,7 +424,13 @@ impl Run {
     }
 }
 
+/// Members that do not form a cluster in time are the product's failure; all else that can go wrong then is the harness's.
 fn not_started(why: &(dyn Any + Send)) -> Failure {
     let why = why.downcast_ref::<String>().map_or("", String::as_str);
-    Failure::Product(format!("the cluster did not start: {why}"))
+    let told = format!("the cluster did not start: {why}");
+    if why.starts_with(ALL_VOTE) {
+        Failure::Product(told)
+    } else {
+        Failure::Harness(told)
+    }
 }
