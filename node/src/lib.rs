@@ -5,6 +5,7 @@ pub mod codec;
 pub mod dispatch;
 pub mod engine;
 pub mod execute;
+pub mod failpoint;
 pub mod lease;
 pub mod member;
 pub mod network;

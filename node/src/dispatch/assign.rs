@@ -22,6 +22,7 @@ use tokio::sync::broadcast;
 use super::load::Weight;
 use super::rest::Resting;
 use super::select::{Candidate, Moment, Picked, Selector};
+use crate::failpoint::{self, Failpoint};
 use crate::lease::hub::Hub;
 use crate::replica::{Changes, Committed, Leadership, ProposeError, Replica};
 
@@ -139,6 +140,7 @@ impl Assigner {
             .replica
             .submit(&self.leadership, CommandKind::Assign { items });
         let submitted = submitted.await?;
+        failpoint::pass(Failpoint::AssignProposed);
         self.pending
             .push(async move { (picked, submitted.committed().await) }.boxed());
         Ok(true)

@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::{
     codec,
+    failpoint::{self, Failpoint},
     replica::types::{LogId, StoredMembership},
 };
 
@@ -129,6 +130,7 @@ impl StateStore {
         files::remove_directory(&staging)?;
         files::copy_database(checkpoint, &staging)?;
         files::flush_files(&staging)?;
+        failpoint::pass(Failpoint::InstallUnnamed);
         files::rename_directory(&staging, &path)?;
         let installed = Self::open_at(path, families)?;
         before.superseded.store(true, Ordering::Release);
@@ -193,6 +195,7 @@ impl StateStore {
         RocksCheckpoint::new(self.db())
             .and_then(|checkpoint| checkpoint.create_checkpoint(path))
             .map_err(io_error)?;
+        failpoint::pass(Failpoint::CheckpointUnflushed);
         files::flush_files(path)
     }
 }

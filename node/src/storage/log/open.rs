@@ -12,6 +12,7 @@ use rocksdb::{
 
 use super::{
     Cache, ENTRIES, LogSize, META, PURGED, State, VOTE, cache, entries_of, read_log_id, read_meta,
+    watermark::Acknowledged,
 };
 use crate::{
     codec,
@@ -75,16 +76,29 @@ pub(super) fn state(db: &DB, cache_bytes: usize) -> io::Result<State> {
     Ok(state)
 }
 
-/// Refuses a log that ends before what it has acknowledged.
-pub(super) fn check_end(state: &State, acknowledged: u64) -> io::Result<()> {
+/// Refuses a log that ends, at this write, before what it has acknowledged.
+pub(super) fn check_end(
+    state: &State,
+    sequence: u64,
+    acknowledged: Acknowledged,
+) -> io::Result<()> {
     let last = state.last.or(state.purged).map_or(0, |last| last.index);
-    if last >= acknowledged {
+    let what = if last < acknowledged.index {
+        format!(
+            "the log ends at entry {last}, but this member has acknowledged entries up to {}",
+            acknowledged.index
+        )
+    } else if sequence < acknowledged.sequence {
+        format!(
+            "the log ends at write {sequence}, but this member has acknowledged writes up to {}, votes among them",
+            acknowledged.sequence
+        )
+    } else {
         return Ok(());
-    }
+    };
     let text = format!(
-        "the log ends at entry {last}, but this member has acknowledged entries up to {acknowledged}: its end is \
-         lost. If the other members are well, remove this one from the cluster and let it join with an \
-         empty directory"
+        "{what}: its end is lost. If the other members are well, remove this one from the cluster and let it join \
+         with an empty directory"
     );
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }
