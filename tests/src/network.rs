@@ -88,6 +88,23 @@ impl Network {
         let (space, address) = (self.namespace(from), self.address(to));
         ip(&format!("-n {space} route del blackhole {address}/32"))
     }
+
+    /// Whether nothing that one member sends to another gets there.
+    pub fn is_cut(&self, from: usize, to: usize) -> bool {
+        let (space, address) = (self.namespace(from), self.address(to));
+        ip(&format!("-n {space} route get {address}")).is_err()
+    }
+
+    /// Ends whatever is cut.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub fn mend_all(&self) -> Result<(), String> {
+        (0..self.size).try_for_each(|n| {
+            let space = self.namespace(n);
+            ip(&format!("-n {space} route flush type blackhole"))
+        })
+    }
 }
 
 impl Drop for Network {

@@ -32,6 +32,8 @@ pub struct Launch {
 pub struct MemberProcess {
     launch: Launch,
     child: Child,
+    /// Whether it was sent a signal that ends it.
+    was_ended: bool,
 }
 
 impl MemberProcess {
@@ -67,6 +69,7 @@ impl MemberProcess {
         Self {
             child: command.spawn().expect("the member starts"),
             launch,
+            was_ended: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl MemberProcess {
 
     /// Sends a signal, if it still runs.
     pub fn signal(&mut self, signal: Signal) {
+        self.was_ended |= [Signal::KILL, Signal::TERM, Signal::INT].contains(&signal);
         if let (Ok(None), Some(pid)) = (
             self.child.try_wait(),
             Pid::from_raw(self.child.id().cast_signed()),
@@ -110,6 +114,21 @@ impl MemberProcess {
     /// Whether the process has ended by itself or otherwise.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether it was told to end; otherwise, if it has, it did so by itself.
+    pub fn was_ended(&self) -> bool {
+        self.was_ended
+    }
+
+    /// Whether it stands still after SIGSTOP.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let state = stat.ok().and_then(|stat| {
+            let after_name = stat.rsplit(')').next()?;
+            Some(after_name.split_whitespace().next()? == "T")
+        });
+        state == Some(true)
     }
 
     /// Starts it again on the same directory, after it has ended.

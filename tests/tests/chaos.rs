@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anneal_tests::chaos::{FaultKind, Settings, run};
+use anneal_tests::chaos::{Settings, Stop, run};
 
 /// Processes that this one started and that are still there.
 fn children() -> Vec<String> {
@@ -25,18 +25,23 @@ async fn whatever_is_killed_frozen_or_fails_nothing_is_lost_and_nothing_is_made_
         seed: 11,
         duration: Duration::from_secs(60),
         members: 3,
+        learners: 0,
         stacks: 8,
         lease_ms: 2_000,
         partitions: false,
+        only: Vec::new(),
         careless: false,
         cloud: Path::new(env!("CARGO_BIN_EXE_cloud")).to_owned(),
         keep: None,
         loud: false,
     };
-    let report = run(settings).await.expect("the harness does its part");
+    let kinds = settings.kinds().expect("kinds that there are");
+    let report = run(settings, Stop::never())
+        .await
+        .expect("the harness does its part");
     println!("{report}");
     assert!(report.is_pass(), "{report}");
-    for kind in FaultKind::ALL {
+    for kind in kinds {
         assert!(
             report.faults.contains_key(kind.word()),
             "{kind:?} did not happen\n{report}"

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
-use anneal_tests::chaos::{Settings, run};
+use anneal_tests::chaos::{Failure, Settings, Stop, run};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,9 +15,12 @@ struct Flags {
     /// How long faults are injected.
     #[arg(long, default_value_t = 2.0)]
     minutes: f64,
-    /// Members of the cluster.
+    /// Members that vote.
     #[arg(long, default_value_t = 3)]
     members: usize,
+    /// Members that only learn.
+    #[arg(long, default_value_t = 0)]
+    learners: usize,
     /// Stacks, each with a client.
     #[arg(long, default_value_t = 12)]
     stacks: usize,
@@ -27,6 +30,9 @@ struct Flags {
     /// Put every member on a network of its own, and cut them off from each other too. Needs root.
     #[arg(long)]
     partitions: bool,
+    /// Only these faults, comma-separated, instead of all that are possible.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// The cloud breaks its word about keys and tokens: tests the verdicts, which must find that.
     #[arg(long)]
     careless: bool,
@@ -67,9 +73,11 @@ async fn main() -> ExitCode {
         seed: flags.seed,
         duration: Duration::from_secs_f64(flags.minutes * 60.0),
         members: flags.members,
+        learners: flags.learners,
         stacks: flags.stacks,
         lease_ms: flags.lease_ms,
         partitions: flags.partitions,
+        only: flags.only,
         careless: flags.careless,
         cloud,
         keep: flags.keep,
@@ -77,7 +85,7 @@ async fn main() -> ExitCode {
     };
     // In a task of its own, so that a harness that panics still says with which code; and one that is interrupted
     // removes what it made.
-    let mut task = tokio::spawn(run(settings));
+    let mut task = tokio::spawn(run(settings, Stop::never()));
     let ended = tokio::select! {
         ended = &mut task => ended,
         () = interrupted() => {
@@ -87,9 +95,12 @@ async fn main() -> ExitCode {
     };
     let report = match ended {
         Ok(Ok(report)) => report,
-        Ok(Err(why)) => {
-            eprintln!("chaos: the harness failed: {why}");
-            return ExitCode::from(2);
+        Ok(Err(failure)) => {
+            eprintln!("chaos: {failure}");
+            return ExitCode::from(match failure {
+                Failure::Product(_) => 1,
+                Failure::Harness(_) => 2,
+            });
         }
         Err(error) => {
             eprintln!("chaos: the harness failed: {error}");

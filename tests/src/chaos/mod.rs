@@ -2,6 +2,7 @@
 //! anything was lost, made twice, left over, or done out of order. See `docs/chaos.md`.
 
 pub mod content;
+mod failure;
 mod faults;
 mod finish;
 pub mod history;
@@ -9,8 +10,11 @@ mod load;
 mod recovery;
 mod report;
 mod run;
+mod stop;
 mod verdict;
 
-pub use faults::{FaultKind, Planned, plan};
+pub use failure::Failure;
+pub use faults::{Kind, Need, Planned, all, plan};
 pub use report::Report;
 pub use run::{Settings, run};
+pub use stop::{Stop, Stopper};

@@ -138,7 +138,9 @@ impl Run {
         let held = self.kills.iter().map(|kill| kill.held.len()).sum();
         let mut faults = BTreeMap::new();
         for injected in &self.injected {
-            *faults.entry(injected.kind.word().to_owned()).or_default() += 1;
+            if injected.seen.is_ok() {
+                *faults.entry(injected.kind.clone()).or_default() += 1;
+            }
         }
         let mut call_faults = BTreeMap::new();
         for record in journal {
@@ -151,6 +153,7 @@ impl Run {
         }
         // A kind of bad call that never came was not tested either.
         let calm = (Fault::ALL.len() - call_faults.len()) as u64;
+        let happened = self.injected.iter().filter(|one| one.seen.is_ok()).count();
         let effects = effects(journal).into_iter();
         let (operations, refusals) = self.operations();
         Report {
@@ -159,7 +162,7 @@ impl Run {
             members: self.settings.members,
             stacks: self.settings.stacks,
             faults,
-            missing_faults: (planned.len() - self.injected.len()) as u64 + calm,
+            missing_faults: (planned.len() - happened) as u64 + calm,
             call_faults,
             calls: calls.len(),
             effects: effects.map(|(word, n)| (word.to_owned(), n)).collect(),

@@ -1,6 +1,7 @@
 //! One run: a cluster and a cloud, the load on it, the faults, the end of both, and the verdict.
 
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
@@ -11,13 +12,16 @@ use std::{
 };
 
 use anneal_client::Client;
+use rustix::process::Signal;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
-    faults::{FaultKind, Injected, plan},
+    failure::Failure,
+    faults::{Injected, Kind, Need, all, plan},
     load::{Load, Stories},
     recovery::Kill,
     report::Report,
+    stop::Stop,
 };
 use crate::{
     Chance, Cluster, Network,
@@ -31,14 +35,18 @@ pub struct Settings {
     pub seed: u64,
     /// How long faults are injected.
     pub duration: Duration,
-    /// Members.
+    /// Members that vote.
     pub members: usize,
+    /// Members that only learn.
+    pub learners: usize,
     /// Stacks, each with a client.
     pub stacks: usize,
     /// Engine lease in milliseconds; the times of members hang on it.
     pub lease_ms: u64,
     /// Whether members are on a network of their own and are cut off from each other. Needs root.
     pub partitions: bool,
+    /// Only faults of these words; none: of all that are possible.
+    pub only: Vec<String>,
     /// Whether the cloud breaks its word about keys and tokens: then a run must be found guilty.
     pub careless: bool,
     /// The simulated cloud's binary.
@@ -65,12 +73,39 @@ impl Settings {
         .collect()
     }
 
-    fn kinds(&self) -> Vec<FaultKind> {
-        let mut kinds = FaultKind::ALL.to_vec();
-        if self.partitions {
-            kinds.extend(FaultKind::PARTITIONS);
+    /// The kinds of faults of such a run.
+    ///
+    /// # Errors
+    /// When one is asked for that there is not, or that such a run can't have.
+    pub fn kinds(&self) -> Result<Vec<Kind>, String> {
+        let kinds = all();
+        let possible: Vec<_> = kinds
+            .iter()
+            .filter(|kind| kind.needs().iter().all(|need| self.has(*need)))
+            .cloned()
+            .collect();
+        for word in &self.only {
+            match kinds.iter().find(|kind| kind.word() == word) {
+                None => return Err(format!("there is no fault {word}")),
+                Some(kind) if !possible.contains(kind) => {
+                    return Err(format!("{word} needs {:?}", kind.needs()));
+                }
+                Some(_) => {}
+            }
         }
-        kinds
+        let asked = |kind: &Kind| self.only.iter().any(|word| kind.word() == word);
+        Ok(possible
+            .into_iter()
+            .filter(|kind| self.only.is_empty() || asked(kind))
+            .collect())
+    }
+
+    fn has(&self, need: Need) -> bool {
+        match need {
+            Need::Network => self.partitions,
+            Need::Voters(least) => self.members >= least,
+            Need::Learner => self.learners > 0,
+        }
     }
 
     /// After so long without a word from it the lease of an engine is over, and its work is another's.
@@ -97,6 +132,7 @@ const MEMBER_DEADLINE: Duration = Duration::from_secs(2);
 /// A run under way.
 pub(super) struct Run {
     pub(super) settings: Settings,
+    pub(super) stop: Stop,
     pub(super) chance: Chance,
     pub(super) cluster: Cluster,
     pub(super) cloud: CloudProcess,
@@ -112,17 +148,13 @@ pub(super) struct Run {
     began: Instant,
 }
 
-/// Makes a run.
+/// Makes a run. When it is told to stop, no more faults come, and what was until then is judged.
 ///
 /// # Errors
-/// When the harness fails; what the product does wrong is in the report.
-pub async fn run(settings: Settings) -> Result<Report, String> {
-    let mut run = Run::begin(settings).await?;
-    let planned = plan(
-        run.settings.seed,
-        run.settings.duration,
-        run.settings.kinds(),
-    );
+/// When the harness fails, or the cluster does not even start; what else the product does wrong is in the report.
+pub async fn run(settings: Settings, stop: Stop) -> Result<Report, Failure> {
+    let planned = plan(settings.seed, settings.duration, &settings.kinds()?);
+    let mut run = Run::begin(settings, stop).await?;
     let end = Arc::new(AtomicBool::new(false));
     let clients = run.load(&end)?;
     let faults = async {
@@ -133,9 +165,7 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
         };
         run.cloud.behave(&bad).await?;
         for fault in &planned {
-            run.inject(*fault)
-                .await
-                .map_err(|why| format!("{:?} did not happen: {why}", fault.kind))?;
+            run.inject(fault).await;
         }
         run.cloud.behave(&Behaviour::good()).await
     };
@@ -150,29 +180,36 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
         Err(why) => Err(why),
     };
     run.keep();
-    report
+    Ok(report?)
 }
 
 impl Run {
-    async fn begin(settings: Settings) -> Result<Self, String> {
+    async fn begin(settings: Settings, stop: Stop) -> Result<Self, Failure> {
         let flags = settings.flags();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let size = settings.members;
+        let (size, learners) = (settings.members, settings.learners);
         let network = match settings.partitions {
-            true => Some(Network::make(size)?),
+            true => Some(Network::make(size + learners)?),
             false => None,
         };
         let host = match &network {
             Some(network) => network.outside(),
             None => "127.0.0.1".to_owned(),
         };
-        let cluster = AssertUnwindSafe(|| Cluster::start_on(network, size, &flags));
-        let cluster = catch_unwind(cluster).map_err(|_| "the cluster did not start".to_owned())?;
+        let cluster = AssertUnwindSafe(|| {
+            let mut cluster = Cluster::start_on(network, size, &flags);
+            for _ in 0..learners {
+                cluster.add(&[flags.as_slice(), &["--learner"]].concat());
+            }
+            cluster
+        });
+        let cluster = catch_unwind(cluster).map_err(|why| not_started(why.as_ref()))?;
         let cloud = CloudProcess::start(&settings.cloud, cluster.dir(), &host)?;
         let client = Client::connect(&cluster.endpoints()).map_err(|e| e.to_string())?;
         Ok(Self {
             chance: Chance::of(settings.seed),
             settings,
+            stop,
             cluster,
             cloud,
             client,
@@ -226,8 +263,34 @@ impl Run {
             .collect()
     }
 
+    /// Holds what is for so long, or until the run is told to stop.
+    pub(super) async fn hold(&self, duration: Duration) {
+        self.stop.hold(duration).await;
+    }
+
+    /// Position of any member.
+    pub(super) fn any_member(&mut self) -> usize {
+        let count = self.cluster.members.len() as u64;
+        usize::try_from(self.chance.between(0, count)).unwrap_or(0)
+    }
+
+    /// Position of a voter that does not lead.
+    pub(super) async fn follower(&mut self) -> Result<usize, Failure> {
+        Ok(self.leader_and_follower().await?.1)
+    }
+
+    /// Positions of the leader and of some other voter.
+    pub(super) async fn leader_and_follower(&mut self) -> Result<(usize, usize), Failure> {
+        let leader = self.leader().await?;
+        let others: Vec<_> = (0..self.settings.members)
+            .filter(|&n| n != leader)
+            .collect();
+        let follower = self.chance.one(&others).copied();
+        Ok((leader, follower.ok_or("no follower to break")?))
+    }
+
     /// Position of the member that leads.
-    pub(super) async fn leader(&self) -> Result<usize, String> {
+    pub(super) async fn leader(&self) -> Result<usize, Failure> {
         let began = Instant::now();
         loop {
             let seen = match self.client.members(false).await {
@@ -243,7 +306,9 @@ impl Run {
                 Err(error) => error.to_string(),
             };
             if began.elapsed() > LED_WITHIN {
-                return Err(format!("nobody leads: {seen}"));
+                return Err(Failure::Product(format!(
+                    "nobody leads after {LED_WITHIN:?}: {seen}"
+                )));
             }
             sleep(LOOK_EVERY).await;
         }
@@ -283,8 +348,11 @@ impl Run {
             if member.has_ended() {
                 // As a supervisor would. That it ended by itself is told in the report.
                 let address = member.address().to_owned();
+                let by_us = member.was_ended();
                 member.restart();
-                self.guilty(&format!("{address} ended by itself"));
+                if !by_us {
+                    self.guilty(&format!("{address} ended by itself"));
+                }
                 return Some("restarted".to_owned());
             }
         }
@@ -292,9 +360,12 @@ impl Run {
             Ok(reply) => reply,
             Err(error) => return Some(error.to_string()),
         };
-        let voting = |m: &&anneal_client::v1::Member| m.role != "learner" && m.reachable;
-        if reply.leader == 0 || reply.members.iter().filter(voting).count() != self.settings.members
-        {
+        let learns = |m: &&anneal_client::v1::Member| m.role == "learner";
+        let learners = reply.members.iter().filter(learns).count();
+        let reached = reply.members.iter().filter(|m| m.reachable).count();
+        let (voters, size) = (reply.members.len() - learners, self.cluster.members.len());
+        let roles_are_right = voters == self.settings.members && learners == self.settings.learners;
+        if reply.leader == 0 || !roles_are_right || reached != size {
             return Some(format!("{:?}", reply.members));
         }
         for n in 0..self.cluster.members.len() {
@@ -308,6 +379,17 @@ impl Run {
             }
         }
         None
+    }
+
+    /// Takes back whatever a fault that ended half-way has left.
+    pub(super) fn take_back(&mut self) -> Result<(), Failure> {
+        for member in &mut self.cluster.members {
+            member.signal(Signal::CONT);
+        }
+        match self.cluster.network() {
+            Some(network) => Ok(network.mend_all()?),
+            None => Ok(()),
+        }
     }
 
     /// Whether a member ends by itself in time.
@@ -333,6 +415,8 @@ impl Run {
                     std::fs::copy(entry.path(), keep.join(entry.file_name()))?;
                 }
             }
+            let faults = serde_json::to_string_pretty(&self.injected)?;
+            std::fs::write(keep.join("faults.json"), faults)?;
             let kills = serde_json::to_string_pretty(&self.kills)?;
             std::fs::write(keep.join("kills.json"), kills)?;
             for story in &self.stories {
@@ -346,4 +430,9 @@ impl Run {
             eprintln!("chaos: {} can't be kept: {error}", keep.display());
         }
     }
+}
+
+fn not_started(why: &(dyn Any + Send)) -> Failure {
+    let why = why.downcast_ref::<String>().map_or("", String::as_str);
+    Failure::Product(format!("the cluster did not start: {why}"))
 }
