@@ -5,13 +5,15 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Anneal, Launch, MemberProcess, Network, PATIENCE, eventually, free_port};
+use crate::{Anneal, Launch, MemberProcess, Network, PATIENCE, SmallDisk, eventually, free_port};
 
 /// Members of one cluster. Dropping it kills them and removes their directories.
 #[derive(Debug)]
 pub struct Cluster {
     /// The processes, in the order of their start; the first founded the cluster.
     pub members: Vec<MemberProcess>,
+    /// A disk of its own that one of them is on. Dropped after the members, and before the directory.
+    pub disk: Option<SmallDisk>,
     dir: TempDir,
     /// Directories that were lost so far.
     lost: usize,
@@ -30,6 +32,7 @@ impl Cluster {
         let dir = TempDir::with_prefix("anneal-test-").expect("a temporary directory");
         let mut cluster = Self {
             members: Vec::new(),
+            disk: None,
             dir,
             lost: 0,
             network,

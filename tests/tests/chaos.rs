@@ -29,6 +29,8 @@ async fn whatever_is_killed_frozen_or_fails_nothing_is_lost_and_nothing_is_made_
         stacks: 8,
         lease_ms: 2_000,
         partitions: false,
+        failpoints: false,
+        disks: false,
         only: Vec::new(),
         careless: false,
         cloud: Path::new(env!("CARGO_BIN_EXE_cloud")).to_owned(),

@@ -30,6 +30,12 @@ struct Flags {
     /// Put every member on a network of its own, and cut them off from each other too. Needs root.
     #[arg(long)]
     partitions: bool,
+    /// Have members die between two steps too. Needs an `anneal` that is built with its feature `failpoints`.
+    #[arg(long)]
+    failpoints: bool,
+    /// Have disks be slow, hang, be full, torn and damaged too. Needs root, and --failpoints.
+    #[arg(long, requires = "failpoints")]
+    disks: bool,
     /// Only these faults, comma-separated, instead of all that are possible.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -77,6 +83,8 @@ async fn main() -> ExitCode {
         stacks: flags.stacks,
         lease_ms: flags.lease_ms,
         partitions: flags.partitions,
+        failpoints: flags.failpoints,
+        disks: flags.disks,
         only: flags.only,
         careless: flags.careless,
         cloud,
