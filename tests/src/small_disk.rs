@@ -107,12 +107,15 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Makes the room again.
+    /// Makes the room again, if it was filled.
     ///
     /// # Errors
-    /// When it was not filled.
+    /// When the system does not let us.
     pub fn free(&self) -> Result<(), String> {
-        fs::remove_file(self.at.join(FILLER)).map_err(|error| error.to_string())
+        match fs::remove_file(self.at.join(FILLER)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.to_string()),
+            _ => Ok(()),
+        }
     }
 
     /// Brings the directory, which nobody uses now, back to where it came from.

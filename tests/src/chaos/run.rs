@@ -408,6 +408,9 @@ impl Run {
         for member in &mut self.cluster.members {
             member.signal(Signal::CONT);
         }
+        if let Some(disk) = &self.cluster.disk {
+            disk.free()?;
+        }
         match self.cluster.network() {
             Some(network) => Ok(network.mend_all()?),
             None => Ok(()),

@@ -17,22 +17,18 @@ use super::{
 use crate::{
     codec,
     replica::types::{Entry, LogId},
-    storage::io_error,
+    storage::{io_error, say_little},
 };
 
 /// Bytes of log in one memtable before it becomes a file: two of them bound what a restart replays.
 const MEMTABLE_BYTES: usize = 64 << 20;
-/// RocksDB's own log files kept, and their size: they are of use only to someone who looks for a fault.
-const INFO_LOG_FILES: usize = 2;
-const INFO_LOG_BYTES: usize = 1 << 20;
 
 pub(super) fn database(directory: &Path) -> io::Result<DB> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    options.set_keep_log_file_num(INFO_LOG_FILES);
-    options.set_max_log_file_size(INFO_LOG_BYTES);
+    say_little(&mut options);
     let mut entries = Options::default();
     entries.set_write_buffer_size(MEMTABLE_BYTES);
     entries.set_compression_type(DBCompressionType::None);

@@ -20,10 +20,10 @@ const SLOW_MS: (u64, u64) = (50, 501);
 /// How long the disk is slow in all. Milliseconds.
 const SLOW_FOR_MS: u64 = 10_000;
 
-/// Flushes of a member before its disk hangs: it is to be elected in between if it shall lead.
-const FLUSHES_BEFORE_HANG: (u64, u64) = (120, 200);
+/// Flushes of a member before its disk is slow: it is to be elected in between if it shall lead.
+const FLUSHES_BEFORE: (u64, u64) = (120, 200);
 
-/// So often it is tried to have the disk hang while the member leads.
+/// So often it is tried to have the disk slow while the member leads.
 const ATTEMPTS: usize = 3;
 
 /// A disk that is told to be slow or to hang does so within this, and a full one is noticed: the load writes all the time.
@@ -59,15 +59,10 @@ pub(super) fn kinds() -> Vec<Kind> {
         }),
         // A flush takes longer than the lease and any election.
         Kind::new("hanging_disk_leader", POINTS, |run, hold| {
-            Box::pin(run.hanging_disk_of_leader(hold))
+            Box::pin(run.hanging_disk(true, hold))
         }),
         Kind::new("hanging_disk_follower", POINTS, |run, hold| {
-            Box::pin(async move {
-                let follower = run.follower().await?;
-                let long = run.settings.lease_is_over() + hold;
-                run.arm_to_hang(follower, long).await?;
-                run.hang(follower, long, false).await
-            })
+            Box::pin(run.hanging_disk(false, hold))
         }),
         // The power goes in the middle of a write.
         Kind::new("torn_log", POINTS, |run, hold| Box::pin(run.torn_log(hold))),
@@ -82,30 +77,20 @@ pub(super) fn kinds() -> Vec<Kind> {
 }
 
 impl Run {
-    async fn slow_disk(&mut self, leader: bool) -> Result<Seen, Failure> {
+    async fn slow_disk(&mut self, leads: bool) -> Result<Seen, Failure> {
         let ms = self.chance.between(SLOW_MS.0, SLOW_MS.1);
         let times = SLOW_FOR_MS / ms;
-        let chosen = self.follower().await?;
-        self.end_for_a_start(chosen).await?;
+        let chosen = self.arm_to_wait(leads, times, ms).await?;
         let said = self.sleeps_told(chosen);
-        let armed = format!("{FLUSH}={times}*return(sleep {ms})");
-        self.cluster.members[chosen].restart_armed(&armed);
-        if leader {
-            self.lead(chosen).await?;
-        }
-        let before = self.sleeps_told(chosen) - said;
         let began = Instant::now();
-        while ((self.sleeps_told(chosen) - said) as u64) < times {
+        while self.sleeps_told(chosen) < said + times as usize - 1 {
             if began.elapsed() > HAPPENS_WITHIN {
                 return Err("the disk was hardly used".into());
             }
             sleep(LOOK_EVERY).await;
         }
-        if before as u64 == times {
-            return Err("the disk was not slow any more when it should have been".into());
-        }
         Ok(format!(
-            "{times} flushes of member {chosen} took {ms} ms, {before} before it was as planned"
+            "{times} flushes of member {chosen} took {ms} ms each; it led then: {leads}"
         ))
     }
 
@@ -115,53 +100,46 @@ impl Run {
         self.cluster.members[chosen].log().matches(&told).count()
     }
 
-    async fn arm_to_hang(&mut self, chosen: usize, long: Duration) -> Result<(), Failure> {
-        self.end_for_a_start(chosen).await?;
-        let (low, high) = FLUSHES_BEFORE_HANG;
-        let flushes = self.chance.between(low, high);
-        let ms = long.as_millis();
-        let armed = format!("{FLUSH}={flushes}*off->1*return(sleep {ms})");
-        self.cluster.members[chosen].restart_armed(&armed);
-        Ok(())
-    }
-
-    async fn hanging_disk_of_leader(&mut self, hold: Duration) -> Result<Seen, Failure> {
-        let long = self.settings.lease_is_over() + hold;
-        let mut failed = Failure::from("not tried");
+    /// Starts a member that, after a while, waits so many times for so long before it flushes, and leads then or does not.
+    /// Returns when it waits for the first time.
+    async fn arm_to_wait(&mut self, leads: bool, times: u64, ms: u64) -> Result<usize, Failure> {
         for _ in 0..ATTEMPTS {
             let chosen = self.follower().await?;
-            self.arm_to_hang(chosen, long).await?;
-            self.lead(chosen).await?;
-            match self.hang(chosen, long, true).await {
-                Err(failure @ Failure::Harness(_)) => failed = failure,
-                done => return done,
+            self.end_for_a_start(chosen).await?;
+            let said = self.sleeps_told(chosen);
+            let (low, high) = FLUSHES_BEFORE;
+            let flushes = self.chance.between(low, high);
+            let armed = format!("{FLUSH}={flushes}*off->{times}*return(sleep {ms})");
+            self.cluster.members[chosen].restart_armed(&armed);
+            if leads {
+                self.lead(chosen).await?;
+            }
+            let began = Instant::now();
+            while self.sleeps_told(chosen) == said {
+                if began.elapsed() > HAPPENS_WITHIN {
+                    return Err("the disk was hardly used".into());
+                }
+                sleep(LOOK_EVERY / 5).await;
+            }
+            if self.is_seen_to_lead(chosen).await == leads {
+                return Ok(chosen);
             }
             self.whole().await;
         }
-        Err(failed)
+        Err(format!("its disk was never slow when it led: {leads}").into())
     }
 
-    /// Waits until the disk of an armed member hangs, and sees that the cluster goes on.
-    async fn hang(&mut self, chosen: usize, long: Duration, leads: bool) -> Result<Seen, Failure> {
-        let said = self.sleeps_told(chosen);
-        let began = Instant::now();
-        while self.sleeps_told(chosen) == said {
-            if began.elapsed() > HAPPENS_WITHIN {
-                return Err("the disk did not hang".into());
-            }
-            sleep(LOOK_EVERY / 5).await;
-        }
+    /// The disk of a member hangs once, and the cluster goes on.
+    async fn hanging_disk(&mut self, leads: bool, hold: Duration) -> Result<Seen, Failure> {
+        let long = self.settings.lease_is_over() + hold;
+        let ms = u64::try_from(long.as_millis()).unwrap_or(u64::MAX);
+        let chosen = self.arm_to_wait(leads, 1, ms).await?;
         let hangs = Instant::now();
-        let led = self.is_seen_to_lead(chosen).await;
-        if led != leads {
-            return Err(format!("its disk hung while it led: {led}").into());
-        }
         let taken_ms = self.takes_a_change_from(chosen, hangs).await?;
         let left = long.saturating_sub(hangs.elapsed());
         self.hold(left).await;
         Ok(format!(
-            "the disk of member {chosen} hung for {} ms; the others took a change after {taken_ms} ms",
-            long.as_millis()
+            "the disk of member {chosen} hung for {ms} ms; it led: {leads}; a change was taken after {taken_ms} ms"
         ))
     }
 
@@ -208,7 +186,7 @@ impl Run {
 
     async fn torn_log(&mut self, hold: Duration) -> Result<Seen, Failure> {
         let chosen = self.any_member();
-        let (low, high) = FLUSHES_BEFORE_HANG;
+        let (low, high) = FLUSHES_BEFORE;
         let flushes = self.chance.between(low / 10, high);
         self.end_for_a_start(chosen).await?;
         let armed = format!("{FLUSH}={flushes}*off->return(die)");
@@ -276,6 +254,9 @@ impl Run {
         let chosen = self.any_member();
         self.end_for_a_start(chosen).await?;
         let data_dir = self.cluster.members[chosen].data_dir().to_owned();
+        if self.cluster.disk.is_some() {
+            return Err("a member is still on a small disk".into());
+        }
         self.cluster.disk = Some(SmallDisk::below(&data_dir, SPARE_BYTES)?);
         self.cluster.members[chosen].restart();
         self.whole().await;

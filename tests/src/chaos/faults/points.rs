@@ -80,6 +80,9 @@ const DIES_WITHIN: Duration = Duration::from_secs(90);
 /// Leadership goes to where it is wanted within this.
 const LEADS_WITHIN: Duration = Duration::from_secs(30);
 
+/// Between two times that leadership is asked to move: it may be on its way.
+const ASKS_EVERY: Duration = Duration::from_secs(2);
+
 /// A member that shall receive a checkpoint is left behind within this: that much log is to be written.
 const LEFT_BEHIND_WITHIN: Duration = Duration::from_secs(90);
 
@@ -154,7 +157,7 @@ impl Run {
     /// Waits until an armed member dies, while the load runs and it is brought to where it has to be.
     async fn lead_and_die(&mut self, chosen: usize, way: Way) -> Result<(), Failure> {
         let began = Instant::now();
-        let mut registered: Option<Instant> = None;
+        let (mut registered, mut asked): (Option<Instant>, _) = (None, None);
         loop {
             if self.died(chosen)? {
                 return Ok(());
@@ -162,7 +165,7 @@ impl Run {
             if began.elapsed() > DIES_WITHIN {
                 return Err(format!("it did not die within {DIES_WITHIN:?}").into());
             }
-            let leads = way != Way::Load && self.leads_or_is_asked_to(chosen).await;
+            let leads = way != Way::Load && self.leads_or_is_asked_to(chosen, &mut asked).await;
             let due = registered.is_none_or(|at| at.elapsed() > REGISTERS_EVERY);
             if leads && way == Way::Register && due {
                 let others = (0..self.cluster.members.len()).filter(|n| *n != chosen);
@@ -187,8 +190,8 @@ impl Run {
         }
     }
 
-    /// Whether a member leads; leadership is asked to go there if it does not.
-    async fn leads_or_is_asked_to(&self, chosen: usize) -> bool {
+    /// Whether a member leads; leadership is asked to go there if it does not, and was not asked lately.
+    async fn leads_or_is_asked_to(&self, chosen: usize, asked: &mut Option<Instant>) -> bool {
         let Ok(reply) = self.client.members(false).await else {
             return false;
         };
@@ -199,6 +202,10 @@ impl Run {
         if member.id == reply.leader {
             return true;
         }
+        if asked.is_some_and(|at| at.elapsed() < ASKS_EVERY) {
+            return false;
+        }
+        *asked = Some(Instant::now());
         let request = v1::MemberVerbRequest {
             member: member.id,
             ..Default::default()
@@ -211,7 +218,8 @@ impl Run {
     /// Waits until a member leads.
     pub(super) async fn lead(&self, chosen: usize) -> Result<(), Failure> {
         let began = Instant::now();
-        while !self.leads_or_is_asked_to(chosen).await {
+        let mut asked = None;
+        while !self.leads_or_is_asked_to(chosen, &mut asked).await {
             if began.elapsed() > LEADS_WITHIN {
                 return Err(format!("leadership did not move to member {chosen}").into());
             }
