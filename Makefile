@@ -8,13 +8,16 @@ SEEDS ?= 100000
 N ?= 100000
 SEED ?= 1
 MINUTES ?= 2
+MEMBERS ?= 3
+LEARNERS ?= 0
+LONG_MINUTES ?= 60
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
-.PHONY: help setup build test verify fix demo cluster bench chaos sim clean
+.PHONY: help setup build test verify fix demo cluster bench chaos chaos-long sim clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: ## install the system packages that are missing (Debian; needs root or sudo only then)
 	@scripts/setup.sh
@@ -48,11 +51,17 @@ bench: setup ## the benchmark table (N=100000 resources)
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- --resources $(N)
 
-chaos: setup ## break three members on purpose: SEED=1 MINUTES=2, as root PARTITIONS=yes
+chaos: setup ## break a cluster on purpose: SEED=1 MINUTES=2 MEMBERS=3 LEARNERS=0, as root PARTITIONS=yes
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
-	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) $(if $(PARTITIONS),--partitions) \
+	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) \
+		--members $(MEMBERS) --learners $(LEARNERS) $(if $(PARTITIONS),--partitions) \
 		--report "$(CARGO_TARGET_DIR)/chaos-$(SEED).json" --keep "$(CARGO_TARGET_DIR)/chaos-$(SEED)"
+
+chaos-long: setup ## the same for an hour in the background, from SEED=1 on; scripts/chaos-long.sh says how to look and to stop
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
+	@scripts/chaos-long.sh start "$(CARGO_TARGET_DIR)/release" "$(CARGO_TARGET_DIR)/chaos-long" $(LONG_MINUTES) $(SEED)
 
 sim: setup ## random histories of the state machine: SEEDS=100000
 	@ANNEAL_SIM_SEEDS=$(SEEDS) $(CARGO) test --release --locked -p anneal-statemachine --test simulation -- --nocapture

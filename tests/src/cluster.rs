@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use crate::{Anneal, Launch, MemberProcess, Network, PATIENCE, SmallDisk, eventually, free_port};
 
+/// What is waited for until a cluster is there.
+pub(crate) const ALL_VOTE: &str = "all members vote";
+
 /// Members of one cluster. Dropping it kills them and removes their directories.
 #[derive(Debug)]
 pub struct Cluster {
@@ -88,6 +91,11 @@ impl Cluster {
         self.members[position].start_anew(data_dir, join);
     }
 
+    /// Kills a member that is no part of the cluster any more, and removes its directory.
+    pub fn discard(&mut self, position: usize) {
+        self.members.remove(position).discard();
+    }
+
     /// A directory that lives as long as the cluster, for templates and objects.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -122,7 +130,7 @@ impl Cluster {
 
     /// Waits until exactly `count` members vote, one of them leading.
     pub fn wait_for_voters(&self, count: usize) {
-        eventually("all members vote", PATIENCE, || {
+        eventually(ALL_VOTE, PATIENCE, || {
             let roles: Vec<_> = self
                 .listing()?
                 .iter()

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::Read,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -49,16 +50,15 @@ impl MemberProcess {
             .append(true)
             .open(log_path(&launch.data_dir))
             .expect("a log file");
-        let mut command = match &launch.namespace {
-            None => Command::new(binary()),
-            Some(namespace) => {
-                // It becomes the member: the process id is the same.
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(binary());
-                command
-            }
-        };
+        // It becomes the member: the process id is the same. A member does not outlive whoever started it, and a Ctrl-C
+        // at the terminal is not for it.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).process_group(0);
+        if let Some(namespace) = &launch.namespace {
+            command.args(["ip", "netns", "exec", namespace]);
+        }
         command
+            .arg(binary())
             .arg("serve")
             .arg("--data-dir")
             .arg(&launch.data_dir)
@@ -122,14 +122,14 @@ impl MemberProcess {
         })
     }
 
+    /// How it ended, if it has.
+    pub fn ended_with(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// Whether the process has ended by itself or otherwise.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
-    }
-
-    /// How it has ended, if it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
     }
 
     /// Whether it was told to end; otherwise, if it has, it did so by itself.
@@ -161,11 +161,20 @@ impl MemberProcess {
     /// Its directory is lost: removes it after the process has ended, and starts a new member on a fresh one, at the
     /// same address. `join` are the others.
     pub fn start_anew(&mut self, data_dir: PathBuf, join: Vec<String>) {
-        self.kill();
-        std::fs::remove_dir_all(&self.launch.data_dir).expect("a directory that can be lost");
+        self.lose_directory();
         self.launch.data_dir = data_dir;
         self.launch.join = join;
         *self = Self::start(self.launch.clone());
+    }
+
+    /// Kills it and removes its directory.
+    pub fn discard(mut self) {
+        self.lose_directory();
+    }
+
+    fn lose_directory(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.launch.data_dir).expect("a directory that can be lost");
     }
 
     /// What it has logged so far.

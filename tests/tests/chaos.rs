@@ -1,9 +1,14 @@
-//! A short chaos run with a fixed seed: every kind of fault once, and nothing lost, made twice or left over.
-//! `make chaos` makes longer ones.
+//! Two short chaos runs with fixed seeds: faults of every nature, and nothing lost, made twice or left over.
+//! `make chaos` and `make chaos-long` make longer ones.
 
 use std::{fs, path::Path, time::Duration};
 
 use anneal_tests::chaos::{Settings, Stop, run};
+use rustix::process::geteuid;
+use tokio::sync::Mutex;
+
+/// One run at a time: each is as much as a small machine can take, and is asked what it leaves behind.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Processes that this one started and that are still there.
 fn children() -> Vec<String> {
@@ -19,19 +24,31 @@ fn children() -> Vec<String> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_frozen_or_fails_nothing_is_lost_and_nothing_is_made_twice() {
+/// A run of about a minute with each of these faults once, and with those of the network where we may have one.
+async fn short_run(
+    seed: u64,
+    (members, learners): (usize, usize),
+    faults: &[&str],
+    of_the_network: &[&str],
+) {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let partitions = geteuid().is_root();
+    let of_the_network = if partitions { of_the_network } else { &[] };
     let settings = Settings {
-        seed: 11,
+        seed,
         duration: Duration::from_secs(60),
-        members: 3,
-        learners: 0,
+        members,
+        learners,
         stacks: 8,
         lease_ms: 2_000,
-        partitions: false,
+        partitions,
         failpoints: false,
         disks: false,
-        only: Vec::new(),
+        only: [faults, of_the_network]
+            .concat()
+            .iter()
+            .map(|&word| word.to_owned())
+            .collect(),
         careless: false,
         cloud: Path::new(env!("CARGO_BIN_EXE_cloud")).to_owned(),
         keep: None,
@@ -52,4 +69,33 @@ async fn whatever_is_killed_frozen_or_fails_nothing_is_lost_and_nothing_is_made_
     let all = report.all_operations();
     assert!(all.ok > 20, "hardly any load\n{report}");
     assert_eq!(children(), [""; 0], "processes are left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_frozen_or_fails_nothing_is_lost_and_nothing_is_made_twice() {
+    let faults = [
+        "kill_leader",
+        "kill_follower",
+        "kill_quorum",
+        "freeze_leader",
+        "restart",
+        "hand",
+        "remove_leader",
+    ];
+    short_run(11, (3, 0), &faults, &["cut_off_leader", "flap"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_members_and_a_learner_change_roles_and_are_split_and_nothing_is_lost() {
+    let faults = [
+        "kill_all",
+        "kill_learner",
+        "freeze_follower",
+        "lose_directory",
+        "transfer_leader",
+        "promote_learner",
+        "demote_leader",
+    ];
+    let of_the_network = ["leader_in_minority", "leader_without_clients"];
+    short_run(12, (5, 1), &faults, &of_the_network).await;
 }

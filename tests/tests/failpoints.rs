@@ -86,7 +86,7 @@ impl Story {
 
     fn died_by_the_point(&mut self) {
         let status = eventually("the member dies", PATIENCE, || {
-            self.member.ended().ok_or_else(|| "it runs".to_owned())
+            self.member.ended_with().ok_or_else(|| "it runs".to_owned())
         });
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}");
         assert!(!self.acknowledged.is_empty(), "it died too early");
@@ -111,7 +111,7 @@ impl Story {
     fn refuses(&mut self) {
         self.member.restart();
         let status = eventually("the member ends", PATIENCE, || {
-            self.member.ended().ok_or_else(|| "it runs".to_owned())
+            self.member.ended_with().ok_or_else(|| "it runs".to_owned())
         });
         let log = self.member.log();
         assert_eq!(status.code(), Some(1), "{log}");

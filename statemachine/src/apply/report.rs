@@ -135,14 +135,16 @@ impl Turn<'_> {
         }
     }
 
-    /// Never begun: all is as before the assignment.
+    /// Never begun: all is as before the assignment. A create that was taken for lost stays unknown, since only a look ends
+    /// that; and the look is told what it was to make, or there is nothing to look by.
     fn declined(&mut self, id: InstanceId, assignment: &AssignmentRow, reason: &Text) {
         let first_attempt = |row: &crate::row::InstanceRow| {
             let key = row.effect.as_ref().map(|effect| effect.key);
             key == Some(assignment.token.0) && assignment.action != Action::Look
         };
         self.edit(id, |row| {
-            if first_attempt(row) {
+            let looked_for = assignment.action == Action::Create && row.is_unknown();
+            if first_attempt(row) && !looked_for {
                 row.effect = None;
             }
             if assignment.first_delete {

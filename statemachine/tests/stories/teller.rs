@@ -99,7 +99,7 @@ impl Teller {
             "pause" => self.change(Change::Pause),
             "resume" => self.change(Change::Resume),
             "assign" => self.assign(words[1], &words[2..]),
-            "chunk" => self.chunk_deletes(words[1], &words[2..]),
+            "chunk" => self.chunk(words[1], &words[2..]),
             "report" => self.report(words[1], words[2], &words[3..]),
             "observe" => self.observe(words[1], words[2]),
             "fire" => self.apply(CommandKind::FireDeadlines),
@@ -235,21 +235,31 @@ impl Teller {
         self.apply(CommandKind::Assign { items })
     }
 
-    /// Gives the deletion of the current instances of these resources to an engine, in this order, as one chunk.
-    fn chunk_deletes(&mut self, member: &str, names: &[&str]) -> Vec<String> {
+    /// Gives the deletion of the current instances of these resources to an engine, or their making where they have none,
+    /// in this order, as one chunk.
+    fn chunk(&mut self, member: &str, names: &[&str]) -> Vec<String> {
         let engine = self.engine(member);
-        let current = |name: &&str| {
-            let resource = self.machine.resource(self.resource(name));
-            let current = resource.expect("it is there").current;
-            current.expect("it has an instance").id
+        let work = |name: &&str| {
+            let id = self.resource(name);
+            let view = self.machine.resource(id).expect("it is there");
+            let desired = view.desired.and_then(|desired| desired.definition);
+            match view.current {
+                Some(current) => AssignWork::Delete {
+                    instance: current.id,
+                },
+                None => AssignWork::Make {
+                    resource: id,
+                    definition: desired.expect("it is wanted"),
+                },
+            }
         };
-        let item = |instance| AssignItem {
-            work: AssignWork::Delete { instance },
+        let item = |work| AssignItem {
+            work,
             engine,
             not_after_ms: self.now_ms + 10_000,
             chunk: Some(0),
         };
-        let items = names.iter().map(current).map(item).collect();
+        let items = names.iter().map(work).map(item).collect();
         self.apply(CommandKind::Assign { items })
     }
 

@@ -1,10 +1,17 @@
-//! A chaos run from a seed. Exit code 0: passed; 1: the product is guilty; 2: the harness failed.
+//! A chaos run from a seed. Exit code 0: passed; 1: the product is guilty; 2: the harness failed, or not all that was planned
+//! happened. Told to end (SIGTERM, Ctrl-C) it takes back the fault at hand, judges, and reports what it has; told again, it
+//! ends at once.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use anneal_tests::chaos::{Failure, Settings, Stop, run};
+use anneal_tests::chaos::{Failure, Report, Settings, Stop, Total, run};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Parser)]
 #[command(about = "Breaks a cluster on purpose and judges by what the outside world saw")]
@@ -45,36 +52,78 @@ struct Flags {
     /// Where the report is written as JSON.
     #[arg(long)]
     report: Option<PathBuf>,
+    /// Makes no run, and says what all reports in this directory say together.
+    #[arg(long, value_name = "DIR", exclusive = true)]
+    sum: Option<PathBuf>,
     /// Where the cloud's journal, the histories and the members' logs are kept.
     #[arg(long)]
     keep: Option<PathBuf>,
 }
 
-/// Ctrl-C, or SIGTERM.
-async fn interrupted() {
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            eprintln!("chaos: SIGTERM will not be heard: {error}");
-            return std::future::pending().await;
+/// Ctrl-C, and SIGTERM.
+struct Interrupts {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let cloud = match std::env::current_exe() {
-        Ok(path) => path.with_file_name("cloud"),
-        Err(error) => {
-            eprintln!("chaos: {error}");
-            return ExitCode::from(2);
+fn told<T>(why: T) -> Failure
+where
+    T: std::fmt::Display,
+{
+    Failure::Harness(why.to_string())
+}
+
+/// Makes the run in a task of its own, so that a harness that panics still says with which code, and one that is ended at
+/// once removes what it made.
+async fn carry_out(settings: Settings) -> Result<Report, Failure> {
+    let mut interrupts = Interrupts::listen().map_err(told)?;
+    let (stopper, stop) = Stop::pair();
+    let mut task = tokio::spawn(run(settings, stop));
+    let ended = tokio::select! {
+        ended = &mut task => ended,
+        () = interrupts.next() => {
+            eprintln!("chaos: interrupted; once more to end at once");
+            stopper.stop();
+            tokio::select! {
+                ended = &mut task => ended,
+                () = interrupts.next() => {
+                    task.abort();
+                    task.await
+                }
+            }
         }
     };
+    ended.map_err(told)?
+}
+
+fn write(report: &Report, path: &Path) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report).map_err(told)?;
+    fs::write(path, text + "\n").map_err(|e| told(format!("{}: {e}", path.display())))
+}
+
+async fn made(flags: Flags) -> Result<u8, Failure> {
+    if let Some(dir) = &flags.sum {
+        let total = Total::read(dir)?;
+        println!("{total}");
+        return Ok(total.exit_code());
+    }
+    let cloud = std::env::current_exe().map_err(told)?;
     let settings = Settings {
         seed: flags.seed,
         duration: Duration::from_secs_f64(flags.minutes * 60.0),
@@ -87,43 +136,33 @@ async fn main() -> ExitCode {
         disks: flags.disks,
         only: flags.only,
         careless: flags.careless,
-        cloud,
+        cloud: cloud.with_file_name("cloud"),
         keep: flags.keep,
         loud: true,
     };
-    // In a task of its own, so that a harness that panics still says with which code; and one that is interrupted
-    // removes what it made.
-    let mut task = tokio::spawn(run(settings, Stop::never()));
-    let ended = tokio::select! {
-        ended = &mut task => ended,
-        () = interrupted() => {
-            task.abort();
-            task.await
+    let report = match carry_out(settings).await {
+        Ok(report) => {
+            println!("{report}");
+            report
         }
-    };
-    let report = match ended {
-        Ok(Ok(report)) => report,
-        Ok(Err(failure)) => {
+        Err(failure) => {
             eprintln!("chaos: {failure}");
-            return ExitCode::from(match failure {
-                Failure::Product(_) => 1,
-                Failure::Harness(_) => 2,
-            });
-        }
-        Err(error) => {
-            eprintln!("chaos: the harness failed: {error}");
-            return ExitCode::from(2);
+            Report::of_failure(flags.seed, &failure)
         }
     };
-    println!("{report}");
-    if let Some(path) = flags.report {
-        let written = serde_json::to_string_pretty(&report)
-            .map_err(std::io::Error::from)
-            .and_then(|text| fs::write(&path, text + "\n"));
-        if let Err(error) = written {
-            eprintln!("chaos: {}: {error}", path.display());
-            return ExitCode::from(2);
+    if let Some(path) = &flags.report {
+        write(&report, path)?;
+    }
+    Ok(report.exit_code())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match made(Flags::parse()).await {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("chaos: {failure}");
+            ExitCode::from(2)
         }
     }
-    ExitCode::from(report.exit_code())
 }

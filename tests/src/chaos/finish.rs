@@ -59,6 +59,7 @@ impl Run {
         self.members_agree().await;
         let journal: Vec<Record> = self.cloud.journal()?;
         self.judge_journal(&journal);
+        self.end_watches().await?;
         Ok(self.report(planned, &journal, converged_ms))
     }
 

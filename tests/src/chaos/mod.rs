@@ -11,10 +11,15 @@ mod recovery;
 mod report;
 mod run;
 mod stop;
+mod times;
+mod total;
 mod verdict;
+mod who;
 
 pub use failure::Failure;
 pub use faults::{Kind, Need, Planned, all, plan};
-pub use report::Report;
+pub use report::{Outcomes, Report};
 pub use run::{Settings, run};
 pub use stop::{Stop, Stopper};
+pub use times::{Recovery, Times};
+pub use total::Total;

@@ -5,42 +5,19 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    faults::Planned, finish::lock, history::Outcome, recovery::recoveries, run::Run,
+    failure::Failure,
+    faults::Planned,
+    finish::lock,
+    history::Outcome,
+    recovery::{Fate, apart_words, recoveries},
+    run::Run,
+    times::{Recovery, Times},
     verdict::effects,
 };
 use crate::{
     cloud::{Fault, Happened, Record},
-    judge::calls,
+    judge::{Call, calls},
 };
-
-/// Times in milliseconds, the smallest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Times {
-    /// How many were measured.
-    pub count: usize,
-    /// How many could have been.
-    pub of: usize,
-    /// Half of them took no longer.
-    pub p50_ms: Option<u64>,
-    /// 99 of a hundred took no longer.
-    pub p99_ms: Option<u64>,
-}
-
-impl Times {
-    fn of(mut times: Vec<u64>, of: usize) -> Self {
-        times.sort_unstable();
-        let at = |percent: usize| {
-            let rank = (times.len() * percent).div_ceil(100);
-            times.get(rank.saturating_sub(1)).copied()
-        };
-        Self {
-            count: times.len(),
-            of,
-            p50_ms: at(50),
-            p99_ms: at(99),
-        }
-    }
-}
 
 /// How often an operation had which outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,20 +31,26 @@ pub struct Outcomes {
 }
 
 /// A run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Everything was drawn from it.
     pub seed: u64,
-    /// How long faults were planned for.
+    /// For so long there were faults.
     pub seconds: u64,
     /// Members.
     pub members: usize,
+    /// Members that only learn.
+    pub learners: usize,
     /// Stacks.
     pub stacks: usize,
+    /// Whether it was told to end early, which is no pass either.
+    pub interrupted: bool,
+    /// The machine's load averages at its end.
+    pub load: String,
     /// Faults that were injected, by kind.
     pub faults: BTreeMap<String, u64>,
-    /// Planned faults, and kinds of bad calls, that did not happen: with any of these, a run is no pass.
-    pub missing_faults: u64,
+    /// Planned faults, and kinds of bad calls, that did not happen, and why: with any of these, a run is no pass.
+    pub missing: Vec<String>,
     /// What went wrong with calls at the cloud, by kind.
     pub call_faults: BTreeMap<String, u64>,
     /// Calls at the cloud.
@@ -78,10 +61,8 @@ pub struct Report {
     pub operations: BTreeMap<String, Outcomes>,
     /// Reasons of refusals.
     pub refusals: BTreeMap<String, u64>,
-    /// From the kill of a leader to the first call at the cloud under an assignment that was committed after it.
-    pub after_leader_kill: Times,
-    /// From the kill of an engine, a leader's too, to the next call for each resource that it was acting on.
-    pub after_engine_kill: Times,
+    /// How long it took to go on, after each way in which members were lost.
+    pub recoveries: BTreeMap<String, Recovery>,
     /// How long it took to converge after the last fault.
     pub converged_ms: u64,
     /// Failed resources that were retried then, as a person would.
@@ -92,29 +73,60 @@ pub struct Report {
     pub guilty: Vec<String>,
 }
 
+impl Outcomes {
+    /// With these too.
+    pub fn add(&mut self, more: Self) {
+        self.ok += more.ok;
+        self.refused += more.refused;
+        self.unknown += more.unknown;
+    }
+}
+
 impl Report {
-    /// Whether nothing is wrong.
-    pub fn is_pass(&self) -> bool {
-        self.guilty.is_empty() && self.missing_faults == 0
+    /// Of a run that came to nothing.
+    pub fn of_failure(seed: u64, failure: &Failure) -> Self {
+        let mut report = Self {
+            seed,
+            ..Self::default()
+        };
+        match failure {
+            Failure::Product(why) => report.guilty.push(why.clone()),
+            Failure::Harness(why) => report.missing.push(format!("the harness failed: {why}")),
+        }
+        report
     }
 
-    /// 0: passed. 1: the product is guilty. 2: the harness did not do what was planned.
+    /// Whether nothing is wrong.
+    pub fn is_pass(&self) -> bool {
+        self.exit_code() == 0
+    }
+
+    /// 0: passed. 1: the product is guilty. 2: not all that was planned was done.
     pub fn exit_code(&self) -> u8 {
-        match (self.guilty.is_empty(), self.missing_faults) {
-            (false, _) => 1,
-            (true, 0) => 0,
-            (true, _) => 2,
+        match self.guilty.is_empty() {
+            false => 1,
+            true if self.missing.is_empty() && !self.interrupted => 0,
+            true => 2,
+        }
+    }
+
+    /// In words.
+    pub fn verdict(&self) -> &'static str {
+        match self.exit_code() {
+            0 => "passed",
+            1 => "THE PRODUCT IS GUILTY",
+            _ if self.interrupted => "no pass: it was interrupted",
+            _ => "no pass: not all that was planned happened",
         }
     }
 
     /// All operations together.
     pub fn all_operations(&self) -> Outcomes {
-        let all = self.operations.values();
-        all.fold(Outcomes::default(), |sum, one| Outcomes {
-            ok: sum.ok + one.ok,
-            refused: sum.refused + one.refused,
-            unknown: sum.unknown + one.unknown,
-        })
+        let mut sum = Outcomes::default();
+        for one in self.operations.values() {
+            sum.add(*one);
+        }
+        sum
     }
 }
 
@@ -133,9 +145,6 @@ impl Run {
         converged_ms: u64,
     ) -> Report {
         let calls = calls(journal);
-        let (leaders, engines) = recoveries(&self.kills, calls.values());
-        let led = self.kills.iter().filter(|kill| kill.leader).count();
-        let held = self.kills.iter().map(|kill| kill.held.len()).sum();
         let mut faults = BTreeMap::new();
         for injected in &self.injected {
             if injected.seen.is_ok() {
@@ -151,30 +160,70 @@ impl Run {
                 *call_faults.entry(word(fault)).or_default() += 1;
             }
         }
-        // A kind of bad call that never came was not tested either.
-        let calm = (Fault::ALL.len() - call_faults.len()) as u64;
-        let happened = self.injected.iter().filter(|one| one.seen.is_ok()).count();
+        let missing = self.missing(planned, &call_faults);
         let effects = effects(journal).into_iter();
         let (operations, refusals) = self.operations();
         Report {
             seed: self.settings.seed,
-            seconds: self.settings.duration.as_secs(),
+            seconds: self.faults_off.duration_since(self.began).as_secs(),
             members: self.settings.members,
+            learners: self.settings.learners,
             stacks: self.settings.stacks,
+            interrupted: self.stop.is_told(),
+            load: std::fs::read_to_string("/proc/loadavg").map_or(String::new(), |load| {
+                let parts: Vec<_> = load.split_whitespace().take(3).collect();
+                parts.join(" ")
+            }),
             faults,
-            missing_faults: (planned.len() - happened) as u64 + calm,
+            missing,
             call_faults,
             calls: calls.len(),
             effects: effects.map(|(word, n)| (word.to_owned(), n)).collect(),
             operations,
             refusals,
-            after_leader_kill: Times::of(leaders, led),
-            after_engine_kill: Times::of(engines, held),
+            recoveries: self.recoveries(calls.values()),
             converged_ms,
             retried: self.retried,
             resubmitted: self.resubmitted,
             guilty: self.guilty.clone(),
         }
+    }
+
+    /// What was planned and did not happen.
+    fn missing(&self, planned: &[Planned], call_faults: &BTreeMap<String, u64>) -> Vec<String> {
+        let failed = self.injected.iter();
+        let failed = failed.filter_map(|one| one.seen.as_ref().err().cloned());
+        let mut missing: Vec<_> = failed.collect();
+        let came_to = self.injected.len();
+        if !self.stop.is_told() {
+            let left = planned.iter().skip(came_to);
+            missing.extend(left.map(|one| format!("{} was not come to", one.kind.word())));
+        }
+        // A kind of bad call that never came was not tested either.
+        let calm = Fault::ALL.iter().map(word);
+        let calm = calm.filter(|word| !call_faults.contains_key(word));
+        missing.extend(calm.map(|word| format!("no call had the fault {word}")));
+        missing
+    }
+
+    fn recoveries<'a>(
+        &self,
+        calls: impl Iterator<Item = &'a Call> + Clone,
+    ) -> BTreeMap<String, Recovery> {
+        let found = recoveries(&self.losses, calls);
+        let leaders = found.leaders.into_iter().map(|(how, times)| {
+            let recovery = Recovery {
+                times: Times::of(times),
+                bound_ms: self.settings.leader_bound_ms(),
+                ..Recovery::default()
+            };
+            (how.of_leader(), recovery)
+        });
+        let engines = found.held.into_iter().map(|((how, led), fates)| {
+            let bound_ms = self.settings.engine_bound_ms(led);
+            (how.of_engine(led), weigh(&fates, bound_ms))
+        });
+        leaders.chain(engines).collect()
     }
 
     fn operations(&self) -> (BTreeMap<String, Outcomes>, BTreeMap<String, u64>) {
@@ -197,21 +246,31 @@ impl Run {
     }
 }
 
-fn list<T: fmt::Display>(of: &BTreeMap<String, T>) -> String {
-    let parts: Vec<_> = of.iter().map(|(word, n)| format!("{word} {n}")).collect();
-    parts.join(", ")
+fn weigh(fates: &[Fate], bound_ms: u64) -> Recovery {
+    let mut recovery = Recovery {
+        bound_ms,
+        ..Recovery::default()
+    };
+    let mut owed = Vec::new();
+    for fate in fates {
+        match *fate {
+            Fate::After(ms) => owed.push(ms),
+            Fate::Apart(why, ms) => {
+                let apart = recovery.apart.entry(apart_words(why)).or_default();
+                apart.add(&Times::of(vec![ms]));
+            }
+            Fate::Reported => recovery.reported += 1,
+            Fate::Never => recovery.never += 1,
+            Fate::Unwatched => recovery.unwatched += 1,
+        }
+    }
+    recovery.times = Times::of(owed);
+    recovery
 }
 
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |one: Option<u64>| one.map_or("-".to_owned(), |ms| format!("{ms} ms"));
-        let (p50, p99) = (ms(self.p50_ms), ms(self.p99_ms));
-        write!(
-            f,
-            "p50 {p50}, p99 {p99} ({} of {} measured)",
-            self.count, self.of
-        )
-    }
+pub(super) fn list<K: fmt::Display, T: fmt::Display>(of: &BTreeMap<K, T>) -> String {
+    let parts: Vec<_> = of.iter().map(|(word, n)| format!("{word} {n}")).collect();
+    parts.join(", ")
 }
 
 impl fmt::Display for Outcomes {
@@ -228,8 +287,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}, {} s of faults, {} members, {} stacks",
-            self.seed, self.seconds, self.members, self.stacks
+            "seed {}, {} s of faults, {} voters, {} learners, {} stacks; load {}",
+            self.seed, self.seconds, self.members, self.learners, self.stacks, self.load
         )?;
         writeln!(f, "faults            {}", list(&self.faults))?;
         writeln!(f, "bad calls         {}", list(&self.call_faults))?;
@@ -244,8 +303,9 @@ impl fmt::Display for Report {
             writeln!(f, "  {word:<15} {outcomes}")?;
         }
         writeln!(f, "refused because   {}", list(&self.refusals))?;
-        writeln!(f, "after leader kill {}", self.after_leader_kill)?;
-        writeln!(f, "after engine kill {}", self.after_engine_kill)?;
+        for (what, recovery) in &self.recoveries {
+            writeln!(f, "{what}: {recovery}")?;
+        }
         writeln!(
             f,
             "converged         {} ms after the last fault; {} failed resources retried, {} stacks submitted again",
@@ -254,11 +314,9 @@ impl fmt::Display for Report {
         for one in &self.guilty {
             writeln!(f, "guilty            {one}")?;
         }
-        let verdict = match self.exit_code() {
-            0 => "passed",
-            1 => "THE PRODUCT IS GUILTY",
-            _ => "no pass: planned faults did not happen",
-        };
-        write!(f, "verdict           {verdict}")
+        for one in &self.missing {
+            writeln!(f, "missing           {one}")?;
+        }
+        write!(f, "verdict           {}", self.verdict())
     }
 }

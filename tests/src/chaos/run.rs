@@ -4,6 +4,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
+    process::ExitStatus,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,13 +20,15 @@ use super::{
     failure::Failure,
     faults::{Injected, Kind, Need, all, compare, plan},
     load::{Load, Stories},
-    recovery::Kill,
+    recovery::{How, Loss, most_advanced, watch},
     report::Report,
     stop::Stop,
+    who::Known,
 };
 use crate::{
     Chance, Cluster, Network,
-    cloud::{Behaviour, CloudProcess},
+    cloud::{Behaviour, CloudProcess, now_us},
+    cluster::ALL_VOTE,
     failpoints,
 };
 
@@ -63,17 +66,21 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn flags(&self) -> Vec<String> {
+    /// Of every member.
+    pub(super) fn flags(&self) -> Vec<String> {
         let ms = |part: u64| format!("{}ms", self.lease_ms / part);
         [
             ("--engine-heartbeat", ms(6)),
             ("--engine-lease", ms(1)),
-            ("--engine-margin", ms(4)),
+            ("--engine-margin", format!("{}ms", self.margin_ms())),
             ("--raft-heartbeat", ms(10)),
             ("--raft-election-min", ms(2)),
-            ("--raft-election-max", ms(1)),
             ("--log-checkpoint-entries", CHECKPOINT_ENTRIES.to_string()),
             ("--log-keep-entries", KEEP_ENTRIES.to_string()),
+            (
+                "--raft-election-max",
+                format!("{}ms", self.election_max_ms()),
+            ),
         ]
         .into_iter()
         .flat_map(|(flag, value)| [flag.to_owned(), value])
@@ -117,6 +124,25 @@ impl Settings {
         }
     }
 
+    fn margin_ms(&self) -> u64 {
+        self.lease_ms / 4
+    }
+
+    fn election_max_ms(&self) -> u64 {
+        self.lease_ms
+    }
+
+    /// After the loss of a leader the next assignment is to be committed within this.
+    pub(super) fn leader_bound_ms(&self) -> u64 {
+        self.election_max_ms() + SLACK_MS
+    }
+
+    /// After the loss of an engine, which `led` or not, its actions are to be observed and running elsewhere within this.
+    pub(super) fn engine_bound_ms(&self, led: bool) -> u64 {
+        let election_ms = if led { self.election_max_ms() } else { 0 };
+        self.lease_ms + self.margin_ms() + SLACK_MS + election_ms
+    }
+
     /// After so long without a word from it the lease of an engine is over, and its work is another's.
     pub(super) fn lease_is_over(&self) -> Duration {
         Duration::from_millis(self.lease_ms * 2)
@@ -127,11 +153,11 @@ impl Settings {
 const CHECKPOINT_ENTRIES: u64 = 300;
 pub(super) const KEEP_ENTRIES: u64 = 100;
 
+/// Beyond what is waited for on purpose, going on may take so long. Milliseconds.
+const SLACK_MS: u64 = 1_000;
+
 /// After every fault the cluster must be whole again within this; generous, for machines that are shared.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
-
-/// A leader must be known within this, before a fault that needs one.
-const LED_WITHIN: Duration = Duration::from_secs(30);
 
 /// After SIGTERM a member has to end within this: it lets actions finish for up to 10 s.
 const END_WITHIN: Duration = Duration::from_secs(20);
@@ -141,9 +167,6 @@ const BEHIND_ENTRIES: u64 = 50;
 
 /// Between two looks at a condition.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// A call to one member alone gives up after this.
-const MEMBER_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A run under way.
 pub(super) struct Run {
@@ -155,13 +178,16 @@ pub(super) struct Run {
     pub(super) client: Client,
     pub(super) stories: Stories,
     pub(super) injected: Vec<Injected>,
-    pub(super) kills: Vec<Kill>,
+    /// What lost members were doing, as it is watched.
+    watches: Vec<JoinHandle<Loss>>,
+    /// And as it was.
+    pub(super) losses: Vec<Loss>,
     pub(super) guilty: Vec<String>,
     pub(super) retried: u64,
     pub(super) resubmitted: u64,
     /// When faults were turned off.
     pub(super) faults_off: Instant,
-    began: Instant,
+    pub(super) began: Instant,
 }
 
 /// Makes a run. When it is told to stop, no more faults come, and what was until then is judged.
@@ -208,11 +234,11 @@ impl Run {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let (size, learners) = (settings.members, settings.learners);
         let network = match settings.partitions {
-            true => Some(Network::make(size + learners)?),
+            true => Some(Network::make(size + learners + 1)?),
             false => None,
         };
         let host = match &network {
-            Some(network) => network.outside(),
+            Some(network) => network.cloud(),
             None => "127.0.0.1".to_owned(),
         };
         let cluster = AssertUnwindSafe(|| {
@@ -234,7 +260,8 @@ impl Run {
             client,
             stories: Vec::new(),
             injected: Vec::new(),
-            kills: Vec::new(),
+            watches: Vec::new(),
+            losses: Vec::new(),
             guilty: Vec::new(),
             retried: 0,
             resubmitted: 0,
@@ -267,84 +294,49 @@ impl Run {
         self.guilty.push(what.to_owned());
     }
 
-    /// A client that asks one member only.
-    pub(super) fn client_of(&self, member: usize) -> Result<Client, String> {
-        Client::builder(self.cluster.members[member].address())
-            .and_then(|builder| builder.call_deadline(MEMBER_DEADLINE).build())
-            .map_err(|e| e.to_string())
-    }
-
-    /// Clients of every member but one.
-    pub(super) fn clients_but(&self, gone: usize) -> Vec<Client> {
-        (0..self.cluster.members.len())
-            .filter(|&n| n != gone)
-            .filter_map(|n| self.client_of(n).ok())
-            .collect()
-    }
-
     /// Holds what is for so long, or until the run is told to stop.
     pub(super) async fn hold(&self, duration: Duration) {
         self.stop.hold(duration).await;
     }
 
-    /// Position of any member.
-    pub(super) fn any_member(&mut self) -> usize {
-        let count = self.cluster.members.len() as u64;
-        usize::try_from(self.chance.between(0, count)).unwrap_or(0)
-    }
-
-    /// Position of a voter that does not lead.
-    pub(super) async fn follower(&mut self) -> Result<usize, Failure> {
-        Ok(self.leader_and_follower().await?.1)
-    }
-
-    /// Positions of the leader and of some other voter.
-    pub(super) async fn leader_and_follower(&mut self) -> Result<(usize, usize), Failure> {
-        let leader = self.leader().await?;
-        let others: Vec<_> = (0..self.settings.members)
-            .filter(|&n| n != leader)
+    /// Notes that a member was lost at that moment, and watches what becomes of what it was doing. `with_it`: positions
+    /// of those that hear no more of the rest than it does.
+    pub(super) async fn lost(&mut self, how: How, known: Known, since: Instant, with_it: &[usize]) {
+        let at_us =
+            now_us().saturating_sub(u64::try_from(since.elapsed().as_micros()).unwrap_or(0));
+        let survivors = (0..self.cluster.members.len())
+            .filter(|n| *n != known.position && !with_it.contains(n))
+            .filter_map(|n| self.client_of(n).ok())
             .collect();
-        let follower = self.chance.one(&others).copied();
-        Ok((leader, follower.ok_or("no follower to break")?))
-    }
-
-    /// Position of the member that leads.
-    pub(super) async fn leader(&self) -> Result<usize, Failure> {
-        let began = Instant::now();
-        loop {
-            let seen = match self.client.members(false).await {
-                Ok(reply) => {
-                    let leader = reply.members.iter().find(|m| m.id == reply.leader);
-                    let address = leader.map(|m| m.address.clone()).unwrap_or_default();
-                    let members = &self.cluster.members;
-                    match members.iter().position(|m| m.address() == address) {
-                        Some(position) => return Ok(position),
-                        None => format!("{reply:?}"),
-                    }
-                }
-                Err(error) => error.to_string(),
-            };
-            if began.elapsed() > LED_WITHIN {
-                return Err(Failure::Product(format!(
-                    "nobody leads after {LED_WITHIN:?}: {seen}"
-                )));
+        let noted = async {
+            let survivor = most_advanced(survivors).await?;
+            let held = survivor.held_by(known.id).await?;
+            Ok::<_, String>((survivor, held))
+        };
+        match noted.await {
+            Ok((survivor, held)) => {
+                let loss = Loss {
+                    how,
+                    member: known.id,
+                    at_us,
+                    led: known.leads,
+                    floor: survivor.log_end,
+                    held,
+                };
+                let watched = tokio::spawn(watch(survivor, loss, since));
+                self.watches.push(watched);
             }
-            sleep(LOOK_EVERY).await;
+            Err(why) => self.say(&format!("what was lost can't be measured: {why}")),
         }
     }
 
-    /// The id by which the cluster knows a member.
-    pub(super) async fn member_id(&self, position: usize) -> Result<u64, String> {
-        let reply = self
-            .client
-            .members(false)
-            .await
-            .map_err(|e| e.to_string())?;
-        let address = self.cluster.members[position].address();
-        let member = reply.members.iter().find(|m| m.address == address);
-        member
-            .map(|m| m.id)
-            .ok_or_else(|| format!("{address} is no member"))
+    /// Waits until everything that was lost has been watched to its end.
+    pub(super) async fn end_watches(&mut self) -> Result<(), String> {
+        for watched in std::mem::take(&mut self.watches) {
+            let loss = watched.await.map_err(|e| format!("a watch failed: {e}"))?;
+            self.losses.push(loss);
+        }
+        Ok(())
     }
 
     /// Waits until every member runs, votes and has caught up with the leader; a cluster that does not come back is
@@ -417,16 +409,16 @@ impl Run {
         }
     }
 
-    /// Whether a member ends by itself in time.
-    pub(super) async fn ends(&mut self, member: usize) -> bool {
+    /// How a member ended; `None`: not in time.
+    pub(super) async fn ends(&mut self, member: usize) -> Option<ExitStatus> {
         let began = Instant::now();
         while began.elapsed() < END_WITHIN {
-            if self.cluster.members[member].has_ended() {
-                return true;
+            if let Some(status) = self.cluster.members[member].ended_with() {
+                return Some(status);
             }
             sleep(LOOK_EVERY).await;
         }
-        false
+        None
     }
 
     /// Copies journal, history and logs to where they outlive the run.
@@ -442,8 +434,8 @@ impl Run {
             }
             let faults = serde_json::to_string_pretty(&self.injected)?;
             std::fs::write(keep.join("faults.json"), faults)?;
-            let kills = serde_json::to_string_pretty(&self.kills)?;
-            std::fs::write(keep.join("kills.json"), kills)?;
+            let losses = serde_json::to_string_pretty(&self.losses)?;
+            std::fs::write(keep.join("losses.json"), losses)?;
             for story in &self.stories {
                 let story = super::finish::lock(story);
                 let text = serde_json::to_string_pretty(&story.done)?;
@@ -457,7 +449,13 @@ impl Run {
     }
 }
 
+/// Members that do not form a cluster in time are the product's failure; all else that can go wrong then is the harness's.
 fn not_started(why: &(dyn Any + Send)) -> Failure {
     let why = why.downcast_ref::<String>().map_or("", String::as_str);
-    Failure::Product(format!("the cluster did not start: {why}"))
+    let told = format!("the cluster did not start: {why}");
+    if why.starts_with(ALL_VOTE) {
+        Failure::Product(told)
+    } else {
+        Failure::Harness(told)
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -35,6 +36,8 @@ impl CloudProcess {
             .arg("--journal")
             .arg(&journal)
             .args(["--host", host])
+            // A Ctrl-C at the terminal is not for it.
+            .process_group(0)
             // It ends when this pipe does, however we end.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

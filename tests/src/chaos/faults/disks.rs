@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anneal_client::{RequestId, StackName, Submission};
+use anneal_client::{Client, RequestId, StackName, Submission};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -143,10 +143,16 @@ impl Run {
         ))
     }
 
+    /// Clients of every other member.
+    fn clients_beside(&self, chosen: usize) -> Vec<Client> {
+        let others = (0..self.cluster.members.len()).filter(|n| *n != chosen);
+        others.filter_map(|n| self.client_of(n).ok()).collect()
+    }
+
     /// Whether another member says that this one leads.
     async fn is_seen_to_lead(&self, chosen: usize) -> bool {
         let address = self.cluster.members[chosen].address();
-        for client in self.clients_but(chosen) {
+        for client in self.clients_beside(chosen) {
             if let Ok(reply) = client.members(true).await {
                 let leads = |m: &&anneal_client::v1::Member| m.id == reply.leader;
                 return reply
@@ -169,7 +175,7 @@ impl Run {
         // Asked for again, it is the same.
         let submission = Submission::up(name.clone(), "probe.yaml", EMPTY);
         loop {
-            for client in self.clients_but(chosen) {
+            for client in self.clients_beside(chosen) {
                 if let Ok(Ok(_)) = timeout(ASKED_FOR, client.submit(&submission)).await {
                     let taken_ms = began.elapsed().as_millis();
                     let gone = client.delete_stack(&RequestId::fresh(), &name, None).await;
@@ -212,7 +218,7 @@ impl Run {
 
     async fn damaged_log(&mut self, hold: Duration) -> Result<Seen, Failure> {
         let chosen = self.any_member();
-        let id = self.member_id(chosen).await?;
+        let id = self.known(chosen).await?.id;
         self.kill_now(chosen)?;
         self.hold(hold).await;
         let all = [Damage::Flipped, Damage::Endless, Damage::CutOff];
@@ -225,7 +231,7 @@ impl Run {
         member.restart();
         let began = Instant::now();
         let status = loop {
-            if let Some(status) = self.cluster.members[chosen].ended() {
+            if let Some(status) = self.cluster.members[chosen].ended_with() {
                 break status;
             }
             if began.elapsed() > HAPPENS_WITHIN {
@@ -266,7 +272,7 @@ impl Run {
         let (mut said, mut status) = (None, None);
         while status.is_none() {
             let member = &mut self.cluster.members[chosen];
-            status = member.ended();
+            status = member.ended_with();
             let log = member.log().split_off(logged);
             if said.is_none() && log.contains(CANNOT_GO_ON) {
                 said = Some(Instant::now());

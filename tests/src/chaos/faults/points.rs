@@ -147,10 +147,11 @@ impl Run {
         }
         self.cluster.members[chosen].signal(Signal::TERM);
         match self.ends(chosen).await {
-            true => Ok(()),
-            false => Err(Failure::Product(
-                "a member did not end in time after SIGTERM".to_owned(),
-            )),
+            Some(status) if status.success() => Ok(()),
+            ended => {
+                let why = format!("after SIGTERM member {chosen} ended with {ended:?}");
+                Err(Failure::Product(why))
+            }
         }
     }
 
@@ -180,7 +181,7 @@ impl Run {
 
     /// Whether an armed member has died, by its point.
     pub(super) fn died(&mut self, chosen: usize) -> Result<bool, Failure> {
-        match self.cluster.members[chosen].ended() {
+        match self.cluster.members[chosen].ended_with() {
             None => Ok(false),
             Some(status) if status.signal() == Some(Signal::KILL.as_raw()) => Ok(true),
             Some(status) => {
