@@ -5,6 +5,7 @@ pub mod codec;
 pub mod dispatch;
 pub mod engine;
 pub mod execute;
+pub mod failpoint;
 #[cfg(test)]
 #[path = "../../provider/src/hostile.rs"]
 mod hostile;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Anneal, Launch, MemberProcess, Network, PATIENCE, eventually, free_port};
+use crate::{Anneal, Launch, MemberProcess, Network, PATIENCE, SmallDisk, eventually, free_port};
 
 /// What is waited for until a cluster is there.
 pub(crate) const ALL_VOTE: &str = "all members vote";
@@ -15,6 +15,8 @@ pub(crate) const ALL_VOTE: &str = "all members vote";
 pub struct Cluster {
     /// The processes, in the order of their start; the first founded the cluster.
     pub members: Vec<MemberProcess>,
+    /// A disk of its own that one of them is on. Dropped after the members, and before the directory.
+    pub disk: Option<SmallDisk>,
     dir: TempDir,
     /// Directories that were lost so far.
     lost: usize,
@@ -33,6 +35,7 @@ impl Cluster {
         let dir = TempDir::with_prefix("anneal-test-").expect("a temporary directory");
         let mut cluster = Self {
             members: Vec::new(),
+            disk: None,
             dir,
             lost: 0,
             network,

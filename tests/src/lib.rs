@@ -13,13 +13,17 @@ mod network;
 mod objects;
 mod process;
 mod shell;
+mod small_disk;
 pub mod soak;
 mod wait;
+mod wal;
 
 pub use chance::Chance;
 pub use cluster::Cluster;
 pub use network::Network;
 pub use objects::Objects;
 pub use process::{Launch, MemberProcess};
-pub use shell::{Anneal, Answer, binary};
+pub use shell::{Anneal, Answer, binary, failpoints};
+pub use small_disk::SmallDisk;
 pub use wait::{PATIENCE, eventually, free_port};
+pub use wal::{Damage, Wal};

@@ -40,6 +40,11 @@ pub struct MemberProcess {
 impl MemberProcess {
     /// Starts `anneal serve`; its log is appended to a file beside the data directory.
     pub fn start(launch: Launch) -> Self {
+        Self::start_armed(launch, "")
+    }
+
+    /// The same with failpoints armed: `NAME=ACTION;…`.
+    pub fn start_armed(launch: Launch, points: &str) -> Self {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -63,6 +68,7 @@ impl MemberProcess {
         }
         command
             .args(&launch.flags)
+            .env("FAILPOINTS", points)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
@@ -143,8 +149,13 @@ impl MemberProcess {
 
     /// Starts it again on the same directory, after it has ended.
     pub fn restart(&mut self) {
+        self.restart_armed("");
+    }
+
+    /// The same with failpoints armed.
+    pub fn restart_armed(&mut self, points: &str) {
         self.kill();
-        *self = Self::start(self.launch.clone());
+        *self = Self::start_armed(self.launch.clone(), points);
     }
 
     /// Its directory is lost: removes it after the process has ended, and starts a new member on a fresh one, at the

@@ -27,6 +27,7 @@ pub fn binary() -> &'static Path {
             .args([
                 "build", "--quiet", "--locked", "-p", "anneal", "--bin", "anneal",
             ])
+            .args(["--features", "failpoints"])
             .current_dir(env!("CARGO_MANIFEST_DIR"));
         if release {
             build.arg("--release");
@@ -38,6 +39,23 @@ pub fn binary() -> &'static Path {
         assert!(built.success(), "the anneal binary does not build");
         dir.join("anneal")
     })
+}
+
+/// The names of the points at which members can be made to die or to wait.
+///
+/// # Errors
+/// If the binary is built without them.
+pub fn failpoints() -> Result<Vec<String>, String> {
+    let asked = Command::new(binary()).arg("failpoints").output();
+    let asked = asked.map_err(|error| format!("{}: {error}", binary().display()))?;
+    if !asked.status.success() {
+        return Err(format!(
+            "{} is built without failpoints: build it with `cargo build -p anneal --features failpoints`",
+            binary().display()
+        ));
+    }
+    let names = String::from_utf8_lossy(&asked.stdout);
+    Ok(names.lines().map(str::to_owned).collect())
 }
 
 /// One way to call the command line: where, and with which endpoints.

@@ -42,6 +42,8 @@ async fn short_run(
         stacks: 8,
         lease_ms: 2_000,
         partitions,
+        failpoints: false,
+        disks: false,
         only: [faults, of_the_network]
             .concat()
             .iter()

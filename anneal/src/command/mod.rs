@@ -5,6 +5,8 @@ pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod down;
 pub(crate) mod engine;
+#[cfg(feature = "failpoints")]
+pub(crate) mod failpoints;
 pub(crate) mod provider;
 pub(crate) mod resource;
 pub(crate) mod serve;
@@ -50,6 +52,10 @@ pub(crate) enum Command {
     Completion(completion::Completion),
     /// Print the version
     Version(version::Version),
+    /// Print the names of the points at which a member can be made to die or to wait
+    #[cfg(feature = "failpoints")]
+    #[command(hide = true)]
+    Failpoints(failpoints::Failpoints),
 }
 
 impl Command {
@@ -61,6 +67,8 @@ impl Command {
             | Self::Validate(_)
             | Self::Completion(_)
             | Self::Version(_) => None,
+            #[cfg(feature = "failpoints")]
+            Self::Failpoints(_) => None,
             Self::Down(down) => down.limit.timeout,
             Self::Stack(stack) => stack.call_timeout(),
             Self::Resource(resource) => resource.call_timeout(),
@@ -84,6 +92,8 @@ impl Command {
             Self::Provider(provider) => provider.run(call).await,
             Self::Completion(completion) => completion.run(),
             Self::Version(version) => version.run(call),
+            #[cfg(feature = "failpoints")]
+            Self::Failpoints(failpoints) => failpoints.run(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anneal_node::lease::table::LeaseSettings;
 use anneal_node::member::{Config, Member, MemberError, TlsFiles};
-use anneal_node::replica::ReplicaConfig;
+use anneal_node::replica::{LogLimits, ReplicaConfig};
 use clap::Args;
 
 use crate::call::Call;
@@ -63,7 +63,22 @@ pub(crate) struct Serve {
     times: Times,
 
     #[command(flatten)]
+    log: Log,
+
+    #[command(flatten)]
     limits: TemplateLimits,
+}
+
+/// How much log is kept; for tests, which have little of it.
+#[derive(Debug, Args)]
+struct Log {
+    /// Entries after the last checkpoint at which another is made
+    #[arg(long, value_name = "N", hide = true, default_value_t = LogLimits::default().checkpoint_entries)]
+    log_checkpoint_entries: u64,
+
+    /// Entries kept although a checkpoint contains them
+    #[arg(long, value_name = "N", hide = true, default_value_t = LogLimits::default().keep_entries)]
+    log_keep_entries: u64,
 }
 
 /// How often members speak to each other, and how long they wait.
@@ -99,6 +114,8 @@ impl Serve {
     /// Does it.
     pub(crate) async fn run(self, call: &Call) -> Outcome {
         log::start_serving();
+        #[cfg(feature = "failpoints")]
+        let _armed = anneal_node::failpoint::arm();
         let config = self.config(call)?;
         let data_dir = config.data_dir.display().to_string();
         let mut interrupts = Interrupts::listen()?;
@@ -147,6 +164,11 @@ impl Serve {
             heartbeat: times.raft_heartbeat,
             election_min: times.raft_election_min,
             election_max: times.raft_election_max,
+            limits: LogLimits {
+                checkpoint_entries: self.log.log_checkpoint_entries,
+                keep_entries: self.log.log_keep_entries,
+                ..LogLimits::default()
+            },
             ..ReplicaConfig::default()
         };
         Ok(config)

@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 
 use super::choose::Chooser;
 use super::select::{Candidate, Picked};
+use crate::failpoint::{self, Failpoint};
 use crate::lease::hub::Hub;
 use crate::replica::{Changes, Committed, Leadership, ProposeError, Replica};
 
@@ -109,6 +110,7 @@ impl Assigner {
             .replica
             .submit(&self.leadership, CommandKind::Assign { items });
         let submitted = submitted.await?;
+        failpoint::pass(Failpoint::AssignProposed);
         self.pending
             .push(async move { (picked, submitted.committed().await) }.boxed());
         Ok(true)

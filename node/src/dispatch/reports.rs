@@ -14,6 +14,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 
 use crate::codec::{self, DecodeError};
+use crate::failpoint::{self, Failpoint};
 use crate::lease::hub::{Hub, Intake};
 use crate::replica::{Leadership, ProposeError, Replica};
 
@@ -39,6 +40,7 @@ pub(super) async fn run(
         tokio::select! {
             Some((answers, applied)) = pending.next(), if !pending.is_empty() => {
                 let answers: Vec<(EngineRef, u64)> = answers;
+                failpoint::pass(Failpoint::ReportDecided);
                 for (engine, sequence) in answers {
                     hub.answer_results(engine, sequence, applied);
                 }
@@ -48,6 +50,7 @@ pub(super) async fn run(
                 let entry = gather(first, &mut intake);
                 let command = CommandKind::Report { items: entry.items };
                 let answers = entry.answers;
+                failpoint::pass(Failpoint::ReportReceived);
                 let submitted = replica.submit(&leadership, command).await?;
                 pending.push(async move {
                     let committed = submitted.committed().await;

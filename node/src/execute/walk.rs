@@ -21,6 +21,7 @@ use super::ledger::Duty;
 use super::order::{Definitions, Order, Prepared, Surroundings};
 use super::verdict;
 use crate::codec;
+use crate::failpoint::{self, Failpoint};
 use crate::lease::Engine;
 use crate::replica::{COMMAND_BYTES, Replica, Rows};
 
@@ -130,7 +131,9 @@ impl Shared {
         if self.is_void(&order) {
             return verdict::declined(NotBegun::Revoked.to_string());
         }
+        failpoint::pass(Failpoint::CallBegins);
         let said = call::call(&*order.provider, &ctx, order.ask()).await;
+        failpoint::pass(Failpoint::CallEnded);
         self.ended(order, said, walked, early.take().as_deref())
     }
 

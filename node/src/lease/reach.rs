@@ -24,6 +24,7 @@ use super::hub::{Hub, Leading};
 use super::link::Leaders;
 use super::quorum::QuorumClock;
 use super::table::Standing;
+use crate::failpoint::{self, Failpoint};
 use crate::network::{Addressee, MESSAGE_BYTES, Purpose};
 use crate::replica::{Leadership, LeadershipView, ProposeError, Replica};
 
@@ -201,7 +202,9 @@ pub async fn register(
         labels: request.labels.into_iter().map(label).collect(),
         follows: request.follows,
     };
-    match replica.propose(CommandKind::RegisterEngine(command)).await {
+    let registered = replica.propose(CommandKind::RegisterEngine(command)).await;
+    failpoint::pass(Failpoint::Registered);
+    match registered {
         Ok(Outcome::Registered(engine)) => Ok(engine),
         Ok(other) => Err(Status::failed_precondition(format!(
             "the registration was not taken: {other:?}"

@@ -13,6 +13,7 @@ use tonic::Status;
 
 use crate::{
     codec,
+    failpoint::{self, Failpoint},
     storage::{
         checkpoint::{Checkpoints, Staging},
         state::Position,
@@ -68,7 +69,9 @@ fn write(
     while let Some(part) = next()? {
         match part.part {
             Some(Part::File(file)) => {
-                files.finish()?;
+                if files.finish()? {
+                    failpoint::pass(Failpoint::CheckpointHalfReceived);
+                }
                 files.open(&file.name, file.bytes)?;
             }
             Some(Part::Data(data)) => {
@@ -94,6 +97,7 @@ fn write(
     if position.last != head.last.map(codec::raft::read_log_id) {
         return Err(broken("it is not what its head says"));
     }
+    failpoint::pass(Failpoint::CheckpointReceived);
     Ok(Received {
         head,
         staging,
@@ -133,14 +137,15 @@ impl Files {
         file.write_all(data).map_err(|error| failed(&error))
     }
 
-    fn finish(&mut self) -> Result<(), Status> {
+    /// Makes the file that is open durable; false if there is none.
+    fn finish(&mut self) -> Result<bool, Status> {
         match self.open.take() {
-            None => return Ok(()),
+            None => return Ok(false),
             Some((file, 0)) => file.sync_all().map_err(|error| failed(&error))?,
             Some(_) => return Err(broken("a file is shorter than it said")),
         }
         self.finished += 1;
-        Ok(())
+        Ok(true)
     }
 }
 

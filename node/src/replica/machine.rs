@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     codec::{self, key},
+    failpoint::{self, Failpoint},
     storage::{
         checkpoint::{Checkpoint, CheckpointData, Checkpoints},
         state::{Position, RowBatch, StateStore},
@@ -125,6 +126,7 @@ impl Shared {
 
     /// Applies from the front of a group until it is done or readers should have their turn.
     fn apply(&self, group: &mut Group) -> io::Result<()> {
+        failpoint::pass(Failpoint::ApplyBegins);
         let mut answers = Vec::new();
         let changes = {
             let mut state = self.state.write().map_err(|_| failed_before())?;
@@ -136,6 +138,9 @@ impl Shared {
             };
             let began = Instant::now();
             for item in group.by_ref() {
+                if !answers.is_empty() {
+                    failpoint::pass(Failpoint::ApplyMidGroup);
+                }
                 let answer = work.apply(&mut state, item.log_id, item.what)?;
                 answers.push((item.responder, answer));
                 if began.elapsed() > LOCK_HELD {
@@ -143,6 +148,7 @@ impl Shared {
                 }
             }
             work.batch.write(&state.position)?;
+            failpoint::pass(Failpoint::RowsWritten);
             work.changes.index = state.position.index();
             work.changes
         };
@@ -167,6 +173,7 @@ impl Shared {
         }
         let before = self.read(|state| state.store.clone());
         let store = StateStore::install(&self.root, checkpoint.path(), &key::FAMILIES, &before)?;
+        failpoint::pass(Failpoint::InstallNamed);
         let state = State::load(store)?;
         let index = state.position.index();
         *self.state.write().map_err(|_| failed_before())? = state;
@@ -175,6 +182,7 @@ impl Shared {
             all: true,
             ..Changes::default()
         });
+        failpoint::pass(Failpoint::Installed);
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use super::{
     files,
     state::{Position, StateStore, position_in},
 };
+use crate::failpoint::{self, Failpoint};
 
 /// Start of the name of a checkpoint that is not finished.
 const UNFINISHED: &str = "unfinished-";
@@ -201,7 +202,9 @@ impl Checkpoints {
         };
         let path = self.shared.root.join(name);
         files::remove_directory(&path)?;
+        failpoint::pass(Failpoint::CheckpointUnnamed);
         files::rename_directory(staging.path(), &path)?;
+        failpoint::pass(Failpoint::CheckpointNamed);
         staging.finished = true;
         let made = Arc::new(Checkpoint {
             path,

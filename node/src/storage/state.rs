@@ -20,11 +20,12 @@ use rocksdb::{
     WriteBatch, checkpoint::Checkpoint as RocksCheckpoint,
 };
 
-use super::{Database, files, io_error};
+use super::{Database, files, io_error, say_little};
 use tokio::sync::watch;
 
 use crate::{
     codec,
+    failpoint::{self, Failpoint},
     replica::types::{LogId, StoredMembership},
 };
 
@@ -37,9 +38,6 @@ const BLOCK_CACHE_BYTES: usize = 32 << 20;
 const FILTER_BITS: f64 = 10.0;
 /// Open files of one state; checkpoints and the log have their own.
 const OPEN_FILES: i32 = 512;
-/// RocksDB's own log, as for the Raft log.
-const INFO_LOG_FILES: usize = 2;
-const INFO_LOG_BYTES: usize = 1 << 20;
 
 /// Key, in the default column family, of the position.
 const APPLIED: &[u8] = b"applied";
@@ -129,6 +127,7 @@ impl StateStore {
         files::remove_directory(&staging)?;
         files::copy_database(checkpoint, &staging)?;
         files::flush_files(&staging)?;
+        failpoint::pass(Failpoint::InstallUnnamed);
         files::rename_directory(&staging, &path)?;
         let installed = Self::open_at(path, families)?;
         before.superseded.store(true, Ordering::Release);
@@ -143,8 +142,7 @@ impl StateStore {
         options.set_atomic_flush(true);
         options.set_db_write_buffer_size(MEMTABLE_BYTES);
         options.set_max_open_files(OPEN_FILES);
-        options.set_keep_log_file_num(INFO_LOG_FILES);
-        options.set_max_log_file_size(INFO_LOG_BYTES);
+        say_little(&mut options);
         let families = families
             .iter()
             .map(|name| ColumnFamilyDescriptor::new(*name, family_options(&cache)));
@@ -193,6 +191,7 @@ impl StateStore {
         RocksCheckpoint::new(self.db())
             .and_then(|checkpoint| checkpoint.create_checkpoint(path))
             .map_err(io_error)?;
+        failpoint::pass(Failpoint::CheckpointUnflushed);
         files::flush_files(path)
     }
 }
@@ -238,8 +237,9 @@ impl RowBatch<'_> {
 /// The position in a checkpoint or state that nobody has open.
 pub(super) fn position_in(path: &Path) -> io::Result<Position> {
     let families = [rocksdb::DEFAULT_COLUMN_FAMILY_NAME];
-    let db =
-        DB::open_cf_for_read_only(&Options::default(), path, families, false).map_err(io_error)?;
+    let mut options = Options::default();
+    say_little(&mut options);
+    let db = DB::open_cf_for_read_only(&options, path, families, false).map_err(io_error)?;
     Position::read(&db)
 }
 

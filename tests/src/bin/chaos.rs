@@ -37,6 +37,12 @@ struct Flags {
     /// Put every member on a network of its own, and cut them off from each other too. Needs root.
     #[arg(long)]
     partitions: bool,
+    /// Have members die between two steps too. Needs an `anneal` that is built with its feature `failpoints`.
+    #[arg(long)]
+    failpoints: bool,
+    /// Have disks be slow, hang, be full, torn and damaged too. Needs root, and --failpoints.
+    #[arg(long, requires = "failpoints")]
+    disks: bool,
     /// Only these faults, comma-separated, instead of all that are possible.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -126,6 +132,8 @@ async fn made(flags: Flags) -> Result<u8, Failure> {
         stacks: flags.stacks,
         lease_ms: flags.lease_ms,
         partitions: flags.partitions,
+        failpoints: flags.failpoints,
+        disks: flags.disks,
         only: flags.only,
         careless: flags.careless,
         cloud: cloud.with_file_name("cloud"),

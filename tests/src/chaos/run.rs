@@ -18,7 +18,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
     failure::Failure,
-    faults::{Injected, Kind, Need, all, plan},
+    faults::{Injected, Kind, Need, all, compare, plan},
     load::{Load, Stories},
     recovery::{How, Loss, most_advanced, watch},
     report::Report,
@@ -29,6 +29,7 @@ use crate::{
     Chance, Cluster, Network,
     cloud::{Behaviour, CloudProcess, now_us},
     cluster::ALL_VOTE,
+    failpoints,
 };
 
 /// How a run is made.
@@ -48,6 +49,10 @@ pub struct Settings {
     pub lease_ms: u64,
     /// Whether members are on a network of their own and are cut off from each other. Needs root.
     pub partitions: bool,
+    /// Whether members die at failpoints; their binary has to be built with them.
+    pub failpoints: bool,
+    /// Whether disks are slow, hang, are full, torn and damaged. Needs root, and failpoints.
+    pub disks: bool,
     /// Only faults of these words; none: of all that are possible.
     pub only: Vec<String>,
     /// Whether the cloud breaks its word about keys and tokens: then a run must be found guilty.
@@ -70,6 +75,8 @@ impl Settings {
             ("--engine-margin", format!("{}ms", self.margin_ms())),
             ("--raft-heartbeat", ms(10)),
             ("--raft-election-min", ms(2)),
+            ("--log-checkpoint-entries", CHECKPOINT_ENTRIES.to_string()),
+            ("--log-keep-entries", KEEP_ENTRIES.to_string()),
             (
                 "--raft-election-max",
                 format!("{}ms", self.election_max_ms()),
@@ -112,6 +119,8 @@ impl Settings {
             Need::Network => self.partitions,
             Need::Voters(least) => self.members >= least,
             Need::Learner => self.learners > 0,
+            Need::Failpoints => self.failpoints,
+            Need::Disks => self.disks,
         }
     }
 
@@ -140,6 +149,10 @@ impl Settings {
     }
 }
 
+/// A checkpoint is made, and the log purged, every few seconds.
+const CHECKPOINT_ENTRIES: u64 = 300;
+pub(super) const KEEP_ENTRIES: u64 = 100;
+
 /// Beyond what is waited for on purpose, going on may take so long. Milliseconds.
 const SLACK_MS: u64 = 1_000;
 
@@ -148,6 +161,9 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// After SIGTERM a member has to end within this: it lets actions finish for up to 10 s.
 const END_WITHIN: Duration = Duration::from_secs(20);
+
+/// So far behind the leader a member has caught up, while the load runs.
+const BEHIND_ENTRIES: u64 = 50;
 
 /// Between two looks at a condition.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -180,6 +196,9 @@ pub(super) struct Run {
 /// When the harness fails, or the cluster does not even start; what else the product does wrong is in the report.
 pub async fn run(settings: Settings, stop: Stop) -> Result<Report, Failure> {
     let planned = plan(settings.seed, settings.duration, &settings.kinds()?);
+    if settings.failpoints {
+        compare(&failpoints()?)?;
+    }
     let mut run = Run::begin(settings, stop).await?;
     let end = Arc::new(AtomicBool::new(false));
     let clients = run.load(&end)?;
@@ -360,13 +379,16 @@ impl Run {
         if reply.leader == 0 || !roles_are_right || reached != size {
             return Some(format!("{:?}", reply.members));
         }
+        let leader = reply.members.iter().find(|m| m.id == reply.leader);
+        let end = leader.map_or(0, |m| m.last_log_index);
         for n in 0..self.cluster.members.len() {
             let status = match self.client_of(n) {
                 Ok(client) => client.cluster_status(true).await.map_err(|e| e.to_string()),
                 Err(error) => Err(error),
             };
             match status {
-                Ok(status) if status.healthy => {}
+                // One that has just started has not heard yet how far behind it is.
+                Ok(status) if status.healthy && status.applied_index + BEHIND_ENTRIES >= end => {}
                 other => return Some(format!("member {n}: {other:?}")),
             }
         }
@@ -377,6 +399,9 @@ impl Run {
     pub(super) fn take_back(&mut self) -> Result<(), Failure> {
         for member in &mut self.cluster.members {
             member.signal(Signal::CONT);
+        }
+        if let Some(disk) = &self.cluster.disk {
+            disk.free()?;
         }
         match self.cluster.network() {
             Some(network) => Ok(network.mend_all()?),

@@ -92,7 +92,7 @@ impl LogStore {
         let db = Arc::new(Database::new(open::database(directory, tune)?));
         let acknowledged = Watermark::open(directory)?;
         let state = open::state(&db, cache_bytes)?;
-        open::check_end(&state, acknowledged.read()?)?;
+        open::check_end(&state, db.latest_sequence_number(), acknowledged.said())?;
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
         });

@@ -12,11 +12,12 @@ use rocksdb::{
 
 use super::{
     Cache, ENTRIES, LogSize, META, PURGED, State, VOTE, cache, entries_of, read_log_id, read_meta,
+    watermark::Acknowledged,
 };
 use crate::{
     codec,
     replica::types::{Entry, LogId},
-    storage::io_error,
+    storage::{io_error, say_little},
 };
 
 /// Bytes of log in one memtable before it becomes a file.
@@ -24,9 +25,6 @@ const MEMTABLE_BYTES: usize = 64 << 20;
 /// Memtables' worth of RocksDB's own log that may be there, and that a restart replays. Votes and the like are so few that
 /// their memtable is never full: without a bound it would hold on to every file since it was begun.
 const WAL_MEMTABLES: u64 = 2;
-/// RocksDB's own log files kept, and their size: they are of use only to someone who looks for a fault.
-const INFO_LOG_FILES: usize = 2;
-const INFO_LOG_BYTES: usize = 1 << 20;
 
 /// `tune` has the last word on the options of the whole database.
 pub(super) fn database(directory: &Path, tune: impl FnOnce(&mut Options)) -> io::Result<DB> {
@@ -43,8 +41,7 @@ fn database_of(
     options.create_missing_column_families(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_max_total_wal_size(WAL_MEMTABLES * memtable_bytes as u64);
-    options.set_keep_log_file_num(INFO_LOG_FILES);
-    options.set_max_log_file_size(INFO_LOG_BYTES);
+    say_little(&mut options);
     tune(&mut options);
     let mut entries = Options::default();
     entries.set_write_buffer_size(memtable_bytes);
@@ -89,16 +86,29 @@ pub(super) fn state(db: &DB, cache_bytes: usize) -> io::Result<State> {
     Ok(state)
 }
 
-/// Refuses a log that ends before what it has acknowledged.
-pub(super) fn check_end(state: &State, acknowledged: u64) -> io::Result<()> {
+/// Refuses a log that ends, at this write, before what it has acknowledged.
+pub(super) fn check_end(
+    state: &State,
+    sequence: u64,
+    acknowledged: Acknowledged,
+) -> io::Result<()> {
     let last = state.last.or(state.purged).map_or(0, |last| last.index);
-    if last >= acknowledged {
+    let what = if last < acknowledged.index {
+        format!(
+            "the log ends at entry {last}, but this member has acknowledged entries up to {}",
+            acknowledged.index
+        )
+    } else if sequence < acknowledged.sequence {
+        format!(
+            "the log ends at write {sequence}, but this member has acknowledged writes up to {}, votes among them",
+            acknowledged.sequence
+        )
+    } else {
         return Ok(());
-    }
+    };
     let text = format!(
-        "the log ends at entry {last}, but this member has acknowledged entries up to {acknowledged}: its end is \
-         lost. If the other members are well, remove this one from the cluster and let it join with an \
-         empty directory"
+        "{what}: its end is lost. If the other members are well, remove this one from the cluster and let it join \
+         with an empty directory"
     );
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }

@@ -12,7 +12,10 @@ use openraft::{
 use tokio::sync::oneshot;
 
 use super::{LogStore, cache, half_open, writer::Write};
-use crate::replica::types::{Entry, LogId, TypeConfig, Vote};
+use crate::{
+    failpoint::{self, Failpoint},
+    replica::types::{Entry, LogId, TypeConfig, Vote},
+};
 
 /// Bytes of entries in one message to a peer: well under gRPC's limit, and large enough that the cost
 /// of a message does not count.
@@ -103,7 +106,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let vote = *vote;
+        failpoint::pass(Failpoint::VoteBeforeSave);
         self.written(|done| Write::Vote { vote, done }).await?;
+        failpoint::pass(Failpoint::VoteSaved);
         self.shared.lock().vote = Some(vote);
         Ok(())
     }
@@ -148,7 +153,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        failpoint::pass(Failpoint::PurgeBeforeWrite);
         self.written(|done| Write::Purge { upto, done }).await?;
+        failpoint::pass(Failpoint::Purged);
         let mut state = self.shared.lock();
         state.cache.purge(upto.index);
         state.size.purge(upto.index);
@@ -213,5 +220,28 @@ mod tests {
         log.append([next], IOFlushed::noop()).await.unwrap();
         log.purge(id(5, 10)).await.unwrap();
         assert_eq!(log.last(), Some(id(7, 11)));
+    }
+
+    #[tokio::test]
+    async fn a_vote_that_is_cut_off_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = LogStore::open(directory.path(), 1 << 10).unwrap();
+        let entries = [0, 1].map(|index| Entry {
+            log_id: id(1, index),
+            payload: EntryPayload::Blank,
+        });
+        log.append(entries, IOFlushed::noop()).await.unwrap();
+        log.save_vote(&Vote::new(7, 1)).await.unwrap();
+        drop(log);
+        let files = std::fs::read_dir(directory.path()).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        let newest = files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .max()
+            .unwrap();
+        let file = std::fs::File::options().write(true).open(newest).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+        let error = LogStore::open(directory.path(), 1 << 10).err().unwrap();
+        assert!(error.to_string().contains("votes among them"), "{error}");
     }
 }

@@ -15,12 +15,13 @@ use std::{
 
 use openraft::storage::IOFlushed;
 use prost::Message;
-use rocksdb::{DB, WriteBatch, WriteOptions};
+use rocksdb::{DB, WriteBatch};
 use tokio::sync::oneshot;
 
 use super::{COMMITTED, PURGED, Shared, VOTE, watermark::Watermark};
 use crate::{
     codec,
+    failpoint::{self, Failpoint},
     replica::types::{Entry, LogId, TypeConfig, Vote},
     storage::{Database, io_error},
 };
@@ -157,7 +158,7 @@ impl Loop {
     }
 
     fn write_group(
-        &self,
+        &mut self,
         batch: WriteBatch,
         sync: bool,
         truncated_to: Option<u64>,
@@ -166,13 +167,18 @@ impl Loop {
         if let Some(index) = truncated_to {
             self.acknowledged.lower(index)?;
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(sync);
-        self.db.write_opt(batch, &options).map_err(io_error)?;
-        match last {
-            Some(index) => self.acknowledged.write(index),
-            None => Ok(()),
+        failpoint::pass(Failpoint::LogBeforeWrite);
+        self.db.write(batch).map_err(io_error)?;
+        if !sync {
+            return Ok(());
         }
+        failpoint::pass(Failpoint::LogBeforeFlush);
+        self.db.flush_wal(true).map_err(io_error)?;
+        failpoint::pass(Failpoint::LogBeforeWatermark);
+        let sequence = self.db.latest_sequence_number();
+        self.acknowledged.raise(last, sequence)?;
+        failpoint::pass(Failpoint::LogBeforeAnswer);
+        Ok(())
     }
 }
 

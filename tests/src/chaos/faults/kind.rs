@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt, pin::Pin, sync::Arc, time::Duration};
 
-use super::{super::run::Run, Failure, hand, members, network, processes};
+use super::{super::run::Run, Failure, disks, hand, members, network, points, processes};
 
 /// What was seen that shows that the fault really happened.
 pub(in crate::chaos) type Seen = String;
@@ -24,6 +24,10 @@ pub enum Need {
     Voters(usize),
     /// A learner.
     Learner,
+    /// Members that die or wait where they are told to.
+    Failpoints,
+    /// Disks that may be spoilt and filled, which needs root.
+    Disks,
 }
 
 /// A kind of fault.
@@ -87,6 +91,8 @@ pub fn all() -> Vec<Kind> {
         hand::kinds(),
         members::kinds(),
         network::kinds(),
+        points::kinds(),
+        disks::kinds(),
     ]
     .concat()
 }

@@ -146,7 +146,7 @@ impl Run {
 
     /// Removes a member from the cluster. That it is no member any more may be an earlier try's doing, whose answer was
     /// lost.
-    async fn remove(&self, member: u64) -> Result<(), Failure> {
+    pub(super) async fn remove(&self, member: u64) -> Result<(), Failure> {
         self.changed(member, |client, member| async move {
             match client.remove_member(member).await {
                 Ok(_) | Err(Error::NotFound(_)) => Ok(()),

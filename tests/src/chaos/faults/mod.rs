@@ -1,10 +1,12 @@
 //! The faults: which, when, how they are injected and taken back. One at a time, so that a majority is there but for
 //! the moments in which a fault is that it is not. What a kind is, and how one is added, is told in `kind.rs`.
 
+mod disks;
 mod hand;
 mod kind;
 mod members;
 mod network;
+mod points;
 mod processes;
 
 use std::time::Duration;
@@ -16,6 +18,7 @@ use crate::{Chance, cloud::now_us};
 use kind::Seen;
 
 pub use kind::{Kind, Need, all};
+pub(super) use points::compare;
 
 /// A fault of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
