@@ -26,6 +26,8 @@ use super::types::Kind;
 const SEEDS: u64 = 60;
 /// Steps within which a crowd must be through; an action takes some steps, and a large stack has hundreds.
 const MOST_STEPS: u64 = 60_000;
+/// What the dispatcher lets rest that was refused, or declined again.
+const REST_MS: u64 = 500;
 /// Rounds of turns within which a stack with something ready is given something: the one under way, and its own.
 const ROUNDS: u64 = 2;
 
@@ -64,6 +66,8 @@ struct Crowd {
     engines: Vec<(u64, u32)>,
     /// How many decisions have given something of a type to others alone, since a stack has some ready too.
     waits: BTreeMap<(StackId, &'static str), u64>,
+    /// Until when a stack may have work that rests, since it was refused or declined.
+    rests: BTreeMap<StackId, u64>,
     stacks: Vec<StackId>,
     longest_wait: u64,
 }
@@ -80,6 +84,7 @@ impl Crowd {
             ends: BTreeMap::new(),
             engines: engines.collect(),
             waits: BTreeMap::new(),
+            rests: BTreeMap::new(),
             stacks: Vec::new(),
             longest_wait: 0,
         };
@@ -199,7 +204,11 @@ impl Crowd {
         for (type_name, wanting) in wanting {
             let given = self.given(&items, type_name);
             for stack in &self.stacks {
-                let passed_over = wanting.contains(stack) && !given.contains(stack);
+                let rests = self
+                    .rests
+                    .get(stack)
+                    .is_some_and(|until| *until > self.now_ms);
+                let passed_over = wanting.contains(stack) && !given.contains(stack) && !rests;
                 let wait = self.waits.entry((*stack, type_name)).or_default();
                 *wait = match passed_over {
                     true => *wait + u64::from(!given.is_empty()),
@@ -224,9 +233,17 @@ impl Crowd {
         let Some(items) = self.pending.pop_front() else {
             return;
         };
-        let Outcome::Assigned(answers) = self.apply(CommandKind::Assign { items }) else {
+        let Outcome::Assigned(answers) = self.apply(CommandKind::Assign {
+            items: items.clone(),
+        }) else {
             panic!("an assign is answered item by item");
         };
+        for (item, answer) in items.iter().zip(&answers) {
+            let view = self.machine.work(work_of(item));
+            if let (Err(_), Some(view)) = (answer, view) {
+                self.rests.insert(view.stack, self.now_ms + REST_MS);
+            }
+        }
         self.mind.decided(&self.machine, answers, self.now_ms);
     }
 
@@ -275,7 +292,12 @@ impl Crowd {
             let key = (assignment.instance, assignment.token);
             let end_ms = *self.ends.entry(key).or_insert(self.now_ms + takes_ms);
             if end_ms <= self.now_ms {
-                items.push(report(&assignment, dice));
+                let report = report(&assignment, dice);
+                if matches!(report.result, ActionResult::Declined { .. }) {
+                    let until_ms = self.now_ms + REST_MS;
+                    self.rests.insert(assignment.stack, until_ms);
+                }
+                items.push(report);
             }
         }
         if !items.is_empty() {
