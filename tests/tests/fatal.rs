@@ -9,16 +9,13 @@ use std::{
 use anneal_tests::{Anneal, Launch, MemberProcess, PATIENCE, eventually, failpoints, free_port};
 use tempfile::TempDir;
 
-/// Where it panics: in Raft's own task, in the log's thread, where rows are written, and in the leader's dispatcher.
-const POINTS: [&str; 8] = [
+/// Where it panics: in Raft's own task, in the log's thread, where entries are applied and where rows are written.
+const POINTS: [&str; 5] = [
     "vote_before_save",
     "log_before_flush",
     "log_before_answer",
     "apply_begins",
     "rows_written",
-    "assign_proposed",
-    "report_received",
-    "report_decided",
 ];
 
 /// Passed so often before; a vote is saved once when a lone member starts, and never again.

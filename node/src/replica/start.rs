@@ -122,6 +122,7 @@ impl Replica {
             .await
             .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
         let anchor = (Instant::now(), TypeConfig::now());
+        let mut writing = log.writing();
         let view = watch::Sender::new(LeadershipView::None);
         let replica = Self {
             inner: Arc::new(Inner {
@@ -139,6 +140,9 @@ impl Replica {
                 anchor: (anchor.1, anchor.0),
             }),
         };
+        // Raft waits for what was given to it, and would for ever.
+        let writes = tokio::spawn(async move { while writing.changed().await.is_ok() {} });
+        replica.oversee("what writes the log", writes);
         let follow = tokio::spawn(leadership::follow(raft, shared, view));
         replica.oversee("what follows leadership", follow);
         let upkeep = upkeep::run(replica.clone(), config.limits.clone());

@@ -24,7 +24,8 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// A run is compared in so many parts of equal length. The first is for warming up.
 const PARTS: usize = 4;
 
-/// What counts as flat: the last part uses at most so much more than the second. Percent.
+/// What counts as flat: in the middle of its samples, the last part uses at most so much more than the second. What is used
+/// for a moment, as when files are merged, does not count. Percent.
 const FLAT_PERCENT: u64 = 10;
 
 /// How a soak is made.
@@ -40,11 +41,45 @@ pub struct Settings {
     pub loud: bool,
 }
 
-/// What a member used at most in each part of the run.
+/// What a member used in one part of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Figure by figure, the one in the middle.
+    pub median: Usage,
+    /// Figure by figure, the largest.
+    pub most: Usage,
+}
+
+impl Part {
+    fn of(samples: &[Usage]) -> Self {
+        let sorted = |figure: fn(&Usage) -> u64| -> (u64, u64) {
+            let mut figures: Vec<u64> = samples.iter().map(figure).collect();
+            figures.sort_unstable();
+            let median = figures.get(figures.len() / 2).copied().unwrap_or(0);
+            (median, figures.last().copied().unwrap_or(0))
+        };
+        let memory = sorted(|it| it.memory_kib);
+        let disk = sorted(|it| it.disk_kib);
+        let descriptors = sorted(|it| it.descriptors);
+        let threads = sorted(|it| it.threads);
+        let usage = |of: fn((u64, u64)) -> u64| Usage {
+            memory_kib: of(memory),
+            disk_kib: of(disk),
+            descriptors: of(descriptors),
+            threads: of(threads),
+        };
+        Self {
+            median: usage(|(median, _)| median),
+            most: usage(|(_, most)| most),
+        }
+    }
+}
+
+/// What a member used in each part of the run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Member {
     /// Its parts, in order.
-    pub parts: Vec<Usage>,
+    pub parts: Vec<Part>,
 }
 
 impl Member {
@@ -53,6 +88,7 @@ impl Member {
         let (Some(early), Some(late)) = (self.parts.get(1), self.parts.last()) else {
             return vec!["the run was too short to tell".to_owned()];
         };
+        let (early, late) = (early.median, late.median);
         let mut grown = Vec::new();
         for (what, early, late) in [
             ("memory (KiB)", early.memory_kib, late.memory_kib),
@@ -94,12 +130,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "most in each quarter | memory MiB | disk MiB | descriptors | threads"
+            "median (most) of each quarter | memory MiB | disk MiB | descriptors | threads"
         )?;
         for (n, member) in self.members.iter().enumerate() {
             let of = |figure: fn(&Usage) -> u64| {
-                let figures: Vec<_> = member.parts.iter().map(|p| figure(p).to_string()).collect();
-                figures.join(" ")
+                let both =
+                    |part: &Part| format!("{} ({})", figure(&part.median), figure(&part.most));
+                member.parts.iter().map(both).collect::<Vec<_>>().join(" ")
             };
             writeln!(
                 f,
@@ -135,14 +172,14 @@ pub async fn soak(settings: Settings) -> Result<Report, String> {
         ));
     }
     let began = Instant::now();
-    let mut members = vec![vec![Usage::default(); PARTS]; cluster.members.len()];
+    let mut members = vec![vec![Vec::new(); PARTS]; cluster.members.len()];
     while began.elapsed() < settings.duration {
         tokio::time::sleep(SAMPLE_EVERY).await;
         let elapsed = began.elapsed().min(settings.duration).as_secs_f64();
         let part = (elapsed / settings.duration.as_secs_f64() * PARTS as f64) as usize;
         for (n, member) in cluster.members.iter().enumerate() {
             let used = read(member).map_err(|why| format!("member {}: {why}", n + 1))?;
-            members[n][part.min(PARTS - 1)].take(used);
+            members[n][part.min(PARTS - 1)].push(used);
             if settings.loud {
                 let seconds = began.elapsed().as_secs();
                 eprintln!("soak {seconds:5}s member {}: {used}", n + 1);
@@ -159,7 +196,13 @@ pub async fn soak(settings: Settings) -> Result<Report, String> {
             guilty.push(why);
         }
     }
-    let members: Vec<Member> = members.into_iter().map(|parts| Member { parts }).collect();
+    let parts = |parts: Vec<Vec<Usage>>| parts.iter().map(|part| Part::of(part)).collect();
+    let members: Vec<Member> = members
+        .into_iter()
+        .map(|member| Member {
+            parts: parts(member),
+        })
+        .collect();
     for (n, member) in members.iter().enumerate() {
         let grown = member.grown();
         guilty.extend(grown.iter().map(|what| format!("member {}: {what}", n + 1)));
@@ -180,9 +223,13 @@ mod tests {
     use super::*;
 
     fn member(memory_kib: [u64; PARTS]) -> Member {
-        let part = |memory_kib| Usage {
-            memory_kib,
-            ..Usage::default()
+        let part = |memory_kib| {
+            let usage = |memory_kib| Usage {
+                memory_kib,
+                ..Usage::default()
+            };
+            // For a moment it is much more.
+            Part::of(&[usage(memory_kib), usage(10 * memory_kib), usage(memory_kib)])
         };
         Member {
             parts: memory_kib.into_iter().map(part).collect(),

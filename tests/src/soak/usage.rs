@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::MemberProcess;
 
-/// What one member uses at a moment, or used at most.
+/// What one member uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Resident, without what the kernel can drop: anonymous memory. KiB.
@@ -17,16 +17,6 @@ pub struct Usage {
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
-}
-
-impl Usage {
-    /// The larger of both, figure by figure.
-    pub(super) fn take(&mut self, other: Self) {
-        self.memory_kib = self.memory_kib.max(other.memory_kib);
-        self.disk_kib = self.disk_kib.max(other.disk_kib);
-        self.descriptors = self.descriptors.max(other.descriptors);
-        self.threads = self.threads.max(other.threads);
-    }
 }
 
 impl fmt::Display for Usage {

@@ -100,6 +100,11 @@ impl LogStore {
         Ok(Self { db, shared, writer })
     }
 
+    /// Ends with an error once nothing is written any more, because the thread that writes has ended.
+    pub(crate) fn writing(&self) -> watch::Receiver<()> {
+        self.writer.alive()
+    }
+
     /// Ends with an error once the database is closed.
     pub(crate) fn closed(&self) -> watch::Receiver<()> {
         self.db.closed()

@@ -16,7 +16,7 @@ use std::{
 use openraft::storage::IOFlushed;
 use prost::Message;
 use rocksdb::{DB, WriteBatch};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{COMMITTED, PURGED, Shared, VOTE, watermark::Watermark};
 use crate::{
@@ -62,6 +62,8 @@ pub(super) type Done = oneshot::Sender<io::Result<()>>;
 pub(super) struct Writer {
     queue: Option<SyncSender<Write>>,
     thread: Option<JoinHandle<()>>,
+    /// Its sender goes with the thread.
+    alive: watch::Receiver<()>,
 }
 
 impl Writer {
@@ -71,9 +73,12 @@ impl Writer {
         acknowledged: Watermark,
     ) -> io::Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE_WRITES);
+        let (living, alive) = watch::channel(());
         let thread = std::thread::Builder::new()
             .name("log-writer".into())
             .spawn(move || {
+                // Dropped by a panic too.
+                let _living = living;
                 Loop {
                     db,
                     shared,
@@ -85,7 +90,13 @@ impl Writer {
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
+            alive,
         })
+    }
+
+    /// Ends with an error once the thread has ended, in whichever way.
+    pub(super) fn alive(&self) -> watch::Receiver<()> {
+        self.alive.clone()
     }
 
     pub(super) fn send(&self, write: Write) -> io::Result<()> {
