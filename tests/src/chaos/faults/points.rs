@@ -169,8 +169,8 @@ impl Run {
             let leads = way != Way::Load && self.leads_or_is_asked_to(chosen, &mut asked).await;
             let due = registered.is_none_or(|at| at.elapsed() > REGISTERS_EVERY);
             if leads && way == Way::Register && due {
-                let others = (0..self.cluster.members.len()).filter(|n| *n != chosen);
-                let other = others.last().ok_or("nobody else registers")?;
+                let mut others = (0..self.cluster.members.len()).filter(|n| *n != chosen);
+                let other = others.next_back().ok_or("nobody else registers")?;
                 self.kill_now(other)?;
                 self.cluster.members[other].restart();
                 registered = Some(Instant::now());
