@@ -15,8 +15,9 @@ LEARNERS ?= 0
 LONG_MINUTES ?= 60
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
+CHAOS_DIR = $(CARGO_TARGET_DIR)/chaos
 
-.PHONY: help setup build test verify fix demo cluster bench chaos chaos-long mutants sim soak storm clean
+.PHONY: help setup build test verify fix demo cluster bench chaos-build chaos chaos-long mutants sim soak storm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,11 +30,11 @@ build: setup ## build the release binaries and print the path of `anneal`
 	@echo "$(CARGO_TARGET_DIR)/release/anneal"
 
 test: setup ## run every test
-	@$(CARGO) test --locked --workspace
+	@$(CARGO) test --locked --workspace --features anneal/failpoints
 
 verify: setup ## format, clippy, architecture lints, docs, code map; writes nothing to the tree
 	@$(CARGO) fmt --all --check
-	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(CARGO) clippy --locked --workspace --all-targets --features anneal/failpoints -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
 	@$(CARGO) test --locked -p anneal-tests --test architecture
 	@echo "verify: all good"
@@ -53,17 +54,21 @@ bench: setup ## the benchmark table (N=100000 resources)
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- --resources $(N)
 
-chaos: setup ## break a cluster on purpose: SEED=1 MINUTES=2 MEMBERS=3 LEARNERS=0, as root PARTITIONS=yes
-	@$(CARGO) build --release --locked -p anneal --bin anneal
+chaos-build: setup
+	@$(CARGO) build --release --locked -p anneal --bin anneal --features failpoints
 	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
-	@"$(CARGO_TARGET_DIR)/release/chaos" --seed $(SEED) --minutes $(MINUTES) \
+	@mkdir -p "$(CHAOS_DIR)"
+	@cd "$(CARGO_TARGET_DIR)/release" && cp anneal cloud chaos "$(CHAOS_DIR)"
+	@rm "$(CARGO_TARGET_DIR)/release/anneal" # it can be told to die, and nobody else should use it
+
+chaos: chaos-build ## break a cluster on purpose: SEED=1 MINUTES=2 MEMBERS=3 LEARNERS=0 POINTS=yes, as root PARTITIONS=yes DISKS=yes
+	@"$(CHAOS_DIR)/chaos" --seed $(SEED) --minutes $(MINUTES) \
 		--members $(MEMBERS) --learners $(LEARNERS) $(if $(PARTITIONS),--partitions) \
+		$(if $(POINTS)$(DISKS),--failpoints) $(if $(DISKS),--disks) \
 		--report "$(CARGO_TARGET_DIR)/chaos-$(SEED).json" --keep "$(CARGO_TARGET_DIR)/chaos-$(SEED)"
 
-chaos-long: setup ## the same for an hour in the background, from SEED=1 on; scripts/chaos-long.sh says how to look and to stop
-	@$(CARGO) build --release --locked -p anneal --bin anneal
-	@$(CARGO) build --release --locked -p anneal-tests --bin cloud --bin chaos
-	@scripts/chaos-long.sh start "$(CARGO_TARGET_DIR)/release" "$(CARGO_TARGET_DIR)/chaos-long" $(LONG_MINUTES) $(SEED)
+chaos-long: chaos-build ## the same for an hour in the background, from SEED=1 on; scripts/chaos-long.sh says how to look and to stop
+	@scripts/chaos-long.sh start "$(CHAOS_DIR)" "$(CARGO_TARGET_DIR)/chaos-long" $(LONG_MINUTES) $(SEED)
 
 mutants: setup ## break the code on purpose; each break must be noticed: ONLY=name,name
 	@$(CARGO) build --locked -p anneal-tests --bin mutants

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Chaos for long, as runs of some minutes one after the other, each with the next seed, three members and five (with a
-# learner) by turns:
+# learner) by turns, and failpoints and disks in each third:
 #
 #   chaos-long.sh start  BIN DIR [MINUTES [SEED]]   in the background, for about so many minutes (60), from that seed (1)
 #   chaos-long.sh run    BIN DIR [MINUTES [SEED]]   the same in the foreground
@@ -29,6 +29,10 @@ one_run() { # SEED
   local shape=(--members 3)
   [ $((seed % 2)) = 1 ] || shape=(--members 5 --learners 1)
   [ "$(id -u)" != 0 ] || shape+=(--partitions)
+  if [ $((seed % 3)) = 0 ]; then
+    shape+=(--failpoints)
+    [ "$(id -u)" != 0 ] || shape+=(--disks)
+  fi
   # A session of its own: a Ctrl-C reaches it through us alone, once.
   setsid "$bin/chaos" --seed "$seed" --minutes "$each" "${shape[@]}" \
     --report "$dir/reports/seed-$(printf %06d "$seed").json" --keep "$dir/seed-$seed" >>"$log" 2>&1 &

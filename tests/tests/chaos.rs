@@ -24,16 +24,16 @@ fn children() -> Vec<String> {
         .collect()
 }
 
-/// A run of about a minute with each of these faults once, and with those of the network where we may have one.
+/// A run of about a minute with each of these faults once, and with those that need root where we have it.
 async fn short_run(
     seed: u64,
     (members, learners): (usize, usize),
     faults: &[&str],
-    of_the_network: &[&str],
+    as_root: &[&str],
 ) {
     let _one = ONE_AT_A_TIME.lock().await;
-    let partitions = geteuid().is_root();
-    let of_the_network = if partitions { of_the_network } else { &[] };
+    let is_root = geteuid().is_root();
+    let faults = [faults, if is_root { as_root } else { &[] }].concat();
     let settings = Settings {
         seed,
         duration: Duration::from_secs(60),
@@ -41,14 +41,10 @@ async fn short_run(
         learners,
         stacks: 8,
         lease_ms: 2_000,
-        partitions,
-        failpoints: false,
-        disks: false,
-        only: [faults, of_the_network]
-            .concat()
-            .iter()
-            .map(|&word| word.to_owned())
-            .collect(),
+        partitions: is_root,
+        failpoints: faults.iter().any(|word| word.starts_with("die_at_")),
+        disks: is_root,
+        only: faults.iter().map(|&word| word.to_owned()).collect(),
         careless: false,
         cloud: Path::new(env!("CARGO_BIN_EXE_cloud")).to_owned(),
         keep: None,
@@ -96,6 +92,26 @@ async fn five_members_and_a_learner_change_roles_and_are_split_and_nothing_is_lo
         "promote_learner",
         "demote_leader",
     ];
-    let of_the_network = ["leader_in_minority", "leader_without_clients"];
-    short_run(12, (5, 1), &faults, &of_the_network).await;
+    let as_root = ["leader_in_minority", "leader_without_clients"];
+    short_run(12, (5, 1), &faults, &as_root).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_die_between_two_steps_and_disks_fail_and_nothing_is_lost() {
+    let faults = [
+        "die_at_log_before_flush",
+        "die_at_vote_saved",
+        "die_at_apply_mid_group",
+        "die_at_checkpoint_named",
+        "die_at_install_named",
+        "die_at_report_decided",
+        "die_at_call_ended",
+    ];
+    let as_root = [
+        "hanging_disk_leader",
+        "torn_log",
+        "damaged_log",
+        "full_disk",
+    ];
+    short_run(13, (3, 0), &faults, &as_root).await;
 }
