@@ -3,6 +3,7 @@
 //! Pure functions: they know neither the product nor the harness, and each has a test that feeds it a guilty journal.
 
 mod calls;
+pub mod linear;
 mod made;
 mod order;
 mod stock;
