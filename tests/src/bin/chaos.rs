@@ -1,8 +1,13 @@
 //! A chaos run from a seed. Exit code 0: passed; 1: the product is guilty; 2: the harness failed.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use anneal_tests::chaos::{Settings, run};
+use anneal_tests::chaos::{Evidence, Settings, rule, run};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +41,25 @@ struct Flags {
     /// Where the cloud's journal, the histories and the members' logs are kept.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// Judge again what an earlier run has kept there, instead of making one.
+    #[arg(long, value_name = "DIR")]
+    judge: Option<PathBuf>,
+}
+
+fn judge_kept(dir: &Path) -> ExitCode {
+    let evidence = match Evidence::read(dir) {
+        Ok(evidence) => evidence,
+        Err(why) => {
+            eprintln!("chaos: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let ruling = rule(&evidence);
+    println!("{ruling}");
+    for (kind, finding) in &ruling.guilty {
+        println!("guilty            {kind}: {finding}");
+    }
+    ExitCode::from(ruling.exit_code())
 }
 
 /// Ctrl-C, or SIGTERM.
@@ -56,6 +80,9 @@ async fn interrupted() {
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
+    if let Some(dir) = &flags.judge {
+        return judge_kept(dir);
+    }
     let cloud = match std::env::current_exe() {
         Ok(path) => path.with_file_name("cloud"),
         Err(error) => {

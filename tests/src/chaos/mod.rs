@@ -2,15 +2,26 @@
 //! anything was lost, made twice, left over, or done out of order. See `docs/chaos.md`.
 
 pub mod content;
+mod ending;
+mod evidence;
 mod faults;
 mod finish;
 pub mod history;
 mod load;
+mod model;
+mod reads;
+pub mod record;
 mod recovery;
 mod report;
+mod ruling;
 mod run;
+mod shared;
 mod verdict;
+mod watch;
+mod witnesses;
 
+pub use evidence::Evidence;
 pub use faults::{FaultKind, Planned, plan};
 pub use report::Report;
+pub use ruling::{Ruling, rule};
 pub use run::{Settings, run};

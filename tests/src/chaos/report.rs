@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    faults::Planned, finish::lock, history::Outcome, recovery::recoveries, run::Run,
-    verdict::effects,
+    faults::Planned, finish::lock, history::Outcome, recovery::recoveries, ruling::Ruling,
+    run::Run, verdict::effects,
 };
 use crate::{
     cloud::{Fault, Happened, Record},
@@ -88,21 +88,23 @@ pub struct Report {
     pub retried: u64,
     /// Stacks that were submitted again unchanged.
     pub resubmitted: u64,
-    /// Everything that the product did wrong.
+    /// What clients, watchers and members said, and what is wrong with it.
+    pub ruling: Ruling,
+    /// Everything that the product did wrong, by that too.
     pub guilty: Vec<String>,
 }
 
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_pass(&self) -> bool {
-        self.guilty.is_empty() && self.missing_faults == 0
+        self.exit_code() == 0
     }
 
     /// 0: passed. 1: the product is guilty. 2: the harness did not do what was planned.
     pub fn exit_code(&self) -> u8 {
         match (self.guilty.is_empty(), self.missing_faults) {
             (false, _) => 1,
-            (true, 0) => 0,
+            (true, 0) => self.ruling.exit_code(),
             (true, _) => 2,
         }
     }
@@ -170,6 +172,7 @@ impl Run {
             converged_ms,
             retried: self.retried,
             resubmitted: self.resubmitted,
+            ruling: self.ruling.clone(),
             guilty: self.guilty.clone(),
         }
     }
@@ -248,12 +251,14 @@ impl fmt::Display for Report {
             "converged         {} ms after the last fault; {} failed resources retried, {} stacks submitted again",
             self.converged_ms, self.retried, self.resubmitted
         )?;
+        writeln!(f, "{}", self.ruling)?;
         for one in &self.guilty {
             writeln!(f, "guilty            {one}")?;
         }
         let verdict = match self.exit_code() {
             0 => "passed",
             1 => "THE PRODUCT IS GUILTY",
+            _ if self.ruling.says_too_little() => "no pass: too many histories are undecided",
             _ => "no pass: planned faults did not happen",
         };
         write!(f, "verdict           {verdict}")

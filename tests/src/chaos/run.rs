@@ -14,10 +14,13 @@ use anneal_client::Client;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
+    evidence::Evidence,
     faults::{FaultKind, Injected, plan},
     load::{Load, Stories},
     recovery::Kill,
     report::Report,
+    ruling::Ruling,
+    witnesses::Witnesses,
 };
 use crate::{
     Chance, Cluster, Network,
@@ -104,6 +107,11 @@ pub(super) struct Run {
     pub(super) stories: Stories,
     pub(super) injected: Vec<Injected>,
     pub(super) kills: Vec<Kill>,
+    /// Until the cluster has converged.
+    pub(super) witnesses: Option<Witnesses>,
+    /// What they and the load recorded.
+    pub(super) evidence: Evidence,
+    pub(super) ruling: Ruling,
     pub(super) guilty: Vec<String>,
     pub(super) retried: u64,
     pub(super) resubmitted: u64,
@@ -125,6 +133,7 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
     );
     let end = Arc::new(AtomicBool::new(false));
     let clients = run.load(&end)?;
+    run.call_witnesses(&end)?;
     let faults = async {
         let bad = Behaviour::bad(run.settings.seed);
         let bad = match run.settings.careless {
@@ -145,10 +154,12 @@ pub async fn run(settings: Settings) -> Result<Report, String> {
     for client in clients {
         client.await.map_err(|e| format!("a client failed: {e}"))?;
     }
+    run.await_writers().await?;
     let report = match faults {
         Ok(()) => run.finish(&planned).await,
         Err(why) => Err(why),
     };
+    run.gather().await?;
     run.keep();
     report
 }
@@ -179,6 +190,9 @@ impl Run {
             stories: Vec::new(),
             injected: Vec::new(),
             kills: Vec::new(),
+            witnesses: None,
+            evidence: Evidence::default(),
+            ruling: Ruling::default(),
             guilty: Vec::new(),
             retried: 0,
             resubmitted: 0,
@@ -333,6 +347,7 @@ impl Run {
                     std::fs::copy(entry.path(), keep.join(entry.file_name()))?;
                 }
             }
+            self.evidence.keep(keep)?;
             let kills = serde_json::to_string_pretty(&self.kills)?;
             std::fs::write(keep.join("kills.json"), kills)?;
             for story in &self.stories {
