@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anneal_tests::chaos::{Failure, Report, Settings, Stop, Total, run};
+use anneal_tests::chaos::{Evidence, Failure, Report, Settings, Stop, Total, rule, run};
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -58,6 +58,18 @@ struct Flags {
     /// Where the cloud's journal, the histories and the members' logs are kept.
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// Judge again what an earlier run has kept there, instead of making one.
+    #[arg(long, value_name = "DIR", exclusive = true)]
+    judge: Option<PathBuf>,
+}
+
+fn judge_kept(dir: &Path) -> Result<u8, Failure> {
+    let ruling = rule(&Evidence::read(dir)?);
+    println!("{ruling}");
+    for (kind, finding) in &ruling.guilty {
+        println!("guilty            {kind}: {finding}");
+    }
+    Ok(ruling.exit_code())
 }
 
 /// Ctrl-C, and SIGTERM.
@@ -122,6 +134,9 @@ async fn made(flags: Flags) -> Result<u8, Failure> {
         let total = Total::read(dir)?;
         println!("{total}");
         return Ok(total.exit_code());
+    }
+    if let Some(dir) = &flags.judge {
+        return judge_kept(dir);
     }
     let cloud = std::env::current_exe().map_err(told)?;
     let settings = Settings {

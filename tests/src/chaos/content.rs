@@ -26,7 +26,7 @@ pub enum Dialect {
 }
 
 /// One object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Item {
     /// What it holds.
     pub value: u64,

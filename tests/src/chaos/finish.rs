@@ -49,8 +49,10 @@ impl Run {
         let stacks = self.converge().await;
         let converged_ms = u64::try_from(self.faults_off.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.say("converged");
+        self.gather().await?;
         let inventory = self.cloud.inventory().await?;
         self.judge_stock(&stacks, &inventory);
+        self.judge_shared(&inventory).await?;
         self.judge_ids(&stacks, &inventory).await;
         self.serve_anew().await;
         self.say("serves");
@@ -58,8 +60,9 @@ impl Run {
         self.say("resubmitted");
         self.members_agree().await;
         let journal: Vec<Record> = self.cloud.journal()?;
-        self.judge_journal(&journal);
         self.end_watches().await?;
+        self.list_events(&stacks).await;
+        self.rule(&journal);
         Ok(self.report(planned, &journal, converged_ms))
     }
 
@@ -99,10 +102,9 @@ impl Run {
 
     async fn push_on(&mut self, stack: &v1::Stack) {
         let name = StackName::within(&stack.namespace, &stack.name);
-        let request = RequestId::fresh();
         if stack.status == "paused" {
             // If it does not work now, it is tried again with the next look.
-            let _ = self.client.resume(&request, &name).await;
+            self.resume(&name).await;
         } else if stack.status == "failed" || stack.stuck {
             let all = self.client.list_resources(&name, Read::default(), true);
             for resource in all.all().await.unwrap_or_default() {

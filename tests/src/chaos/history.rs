@@ -80,6 +80,8 @@ pub enum Outcome {
         revision: u64,
         /// Whether that is a new one.
         changed: bool,
+        /// The log index of the change; a later one, if it was answered before.
+        index: u64,
     },
     /// Not done, for this reason.
     Refused(String),
@@ -94,6 +96,10 @@ pub struct Done {
     pub asked_us: u64,
     /// When it was answered.
     pub answered_us: u64,
+    /// When it was asked, on the clock that never goes back. Nanoseconds.
+    pub called_ns: u64,
+    /// When it was answered, on that clock.
+    pub returned_ns: u64,
     /// By this request id.
     pub request_id: String,
     /// What.
@@ -155,6 +161,7 @@ impl Known {
                 stack_id,
                 revision,
                 changed,
+                ..
             } => {
                 let bases = self.before(*stack_id, *revision, *changed)?;
                 let possible: Vec<_> = bases
@@ -258,6 +265,7 @@ mod tests {
             stack_id,
             revision,
             changed: true,
+            index: revision,
         }
     }
 

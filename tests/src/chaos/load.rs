@@ -14,14 +14,15 @@ use tokio::time::{sleep, timeout};
 use super::{
     content::{Content, Patch, draw_content, template},
     history::{Asked, Done, Known, Outcome},
+    record::now_ns,
 };
 use crate::{Chance, cloud::now_us};
 
 /// An operation that is not answered within this has an unknown outcome: longer than any leader is missing.
-const PATIENT: Duration = Duration::from_secs(12);
+pub(super) const PATIENT: Duration = Duration::from_secs(12);
 
 /// The same for clients in a hurry, who learn less of what became of their operations.
-const HASTY: Duration = Duration::from_millis(800);
+pub(super) const HASTY: Duration = Duration::from_millis(800);
 
 /// An unknown outcome is asked for again this often, where it is.
 const ASK_AGAIN: u32 = 3;
@@ -149,7 +150,7 @@ impl Load {
 
     async fn carry_out(&mut self, asked: Asked, end: &AtomicBool) {
         let request = RequestId::fresh();
-        let asked_us = now_us();
+        let (asked_us, called_ns) = (now_us(), now_ns());
         let mut outcome = self.ask(&asked, &request).await;
         // Half of what is not known is asked for again by its id; the other half stays unknown.
         let mut again = if self.chance.per_mille(500) {
@@ -159,9 +160,9 @@ impl Load {
         };
         while matches!(outcome, Outcome::Unknown(_)) && again > 0 && !end.load(Ordering::Relaxed) {
             again -= 1;
-            outcome = self.ask(&asked, &request).await;
+            outcome = again_after_unknown(outcome, self.ask(&asked, &request).await, &asked);
         }
-        let answered_us = now_us();
+        let (answered_us, returned_ns) = (now_us(), now_ns());
         let second = if matches!(outcome, Outcome::Ok { .. }) && self.chance.per_mille(100) {
             Some(self.ask(&asked, &request).await)
         } else {
@@ -199,6 +200,8 @@ impl Load {
         story.done.push(Done {
             asked_us,
             answered_us,
+            called_ns,
+            returned_ns,
             request_id: request.to_string(),
             asked,
             outcome,
@@ -206,61 +209,75 @@ impl Load {
     }
 
     async fn ask(&self, asked: &Asked, request: &RequestId) -> Outcome {
-        match timeout(self.within, self.send(asked, request)).await {
-            Ok(Ok((stack_id, revision, changed))) => Outcome::Ok {
-                stack_id,
-                revision,
-                changed,
-            },
-            Ok(Err(error)) => outcome(&error),
-            Err(_) => Outcome::Unknown("no answer in time".to_owned()),
+        let sent = send(&self.client, &self.url, &self.name, asked, None, request);
+        ask(self.within, sent).await
+    }
+}
+
+/// What comes of a request within a time.
+pub(super) async fn ask(
+    within: Duration,
+    sent: impl Future<Output = Result<Outcome, Error>>,
+) -> Outcome {
+    match timeout(within, sent).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => outcome(&error),
+        Err(_) => Outcome::Unknown("no answer in time".to_owned()),
+    }
+}
+
+/// Sends a request; with a base, one that is a submission is refused if the stack is not at it.
+///
+/// # Errors
+/// As the client says.
+pub(super) async fn send(
+    client: &Client,
+    url: &str,
+    name: &StackName,
+    asked: &Asked,
+    base: Option<u64>,
+    request: &RequestId,
+) -> Result<Outcome, Error> {
+    let (verb, text) = match asked {
+        Asked::Create(content) => (v1::Verb::Create, template(content, &name.name, url)),
+        Asked::Up(content) => (v1::Verb::Up, template(content, &name.name, url)),
+        Asked::Patch(patch) => (v1::Verb::Patch, patch.document(&name.name, url)),
+        Asked::Rollback { to, .. } => {
+            return Ok(ok(client.rollback(request, name, Some(*to), base).await?));
         }
-    }
+        Asked::Delete => return Ok(ok(client.delete_stack(request, name, base).await?)),
+        Asked::Pause => return Ok(ok(client.pause(request, name).await?)),
+        Asked::Resume => return Ok(ok(client.resume(request, name).await?)),
+    };
+    let mut submission = Submission::new(verb, name.clone(), Text::new("chaos.json", text));
+    submission.request_id = request.clone();
+    submission.base_revision = base;
+    submission.options.observe_interval_ms = Some(OBSERVE_MS);
+    let reply = client.submit(&submission).await?;
+    Ok(Outcome::Ok {
+        stack_id: reply.stack_id,
+        revision: reply.revision,
+        changed: reply.changed,
+        index: reply.index,
+    })
+}
 
-    async fn send(&self, asked: &Asked, request: &RequestId) -> Result<(u64, u64, bool), Error> {
-        let reply = match asked {
-            Asked::Create(content) => {
-                return self.submit(v1::Verb::Create, content, request).await;
-            }
-            Asked::Up(content) => return self.submit(v1::Verb::Up, content, request).await,
-            Asked::Patch(patch) => {
-                let text = patch.document(&self.name.name, &self.url);
-                return self.submit_text(v1::Verb::Patch, text, request).await;
-            }
-            Asked::Rollback { to, .. } => {
-                self.client
-                    .rollback(request, &self.name, Some(*to), None)
-                    .await?
-            }
-            Asked::Delete => self.client.delete_stack(request, &self.name, None).await?,
-            Asked::Pause => self.client.pause(request, &self.name).await?,
-            Asked::Resume => self.client.resume(request, &self.name).await?,
-        };
-        Ok((reply.stack_id, reply.revision, reply.changed))
+fn ok(reply: v1::ChangeReply) -> Outcome {
+    Outcome::Ok {
+        stack_id: reply.stack_id,
+        revision: reply.revision,
+        changed: reply.changed,
+        index: reply.index,
     }
+}
 
-    async fn submit(
-        &self,
-        verb: v1::Verb,
-        content: &Content,
-        request: &RequestId,
-    ) -> Result<(u64, u64, bool), Error> {
-        let text = template(content, &self.name.name, &self.url);
-        self.submit_text(verb, text, request).await
-    }
-
-    async fn submit_text(
-        &self,
-        verb: v1::Verb,
-        text: String,
-        request: &RequestId,
-    ) -> Result<(u64, u64, bool), Error> {
-        let document = Text::new("chaos.json", text);
-        let mut submission = Submission::new(verb, self.name.clone(), document);
-        submission.request_id = request.clone();
-        submission.options.observe_interval_ms = Some(OBSERVE_MS);
-        let reply = self.client.submit(&submission).await?;
-        Ok((reply.stack_id, reply.revision, reply.changed))
+/// What is known after a request whose outcome was unknown was asked for again. That nobody can be asked now says nothing
+/// of the first time; nor does a rollback that finds nothing to do, for that is answered without the log.
+pub(super) fn again_after_unknown(first: Outcome, second: Outcome, asked: &Asked) -> Outcome {
+    match &second {
+        Outcome::Refused(why) if why == "unavailable" => first,
+        Outcome::Ok { changed: false, .. } if matches!(asked, Asked::Rollback { .. }) => first,
+        _ => second,
     }
 }
 
@@ -299,10 +316,24 @@ fn outcome(error: &Error) -> Outcome {
 }
 
 /// The same request id must get the first answer, or none.
-fn contradicts(first: &Outcome, second: &Outcome) -> bool {
+pub(super) fn contradicts(first: &Outcome, second: &Outcome) -> bool {
     match (first, second) {
         (_, Outcome::Unknown(_)) => false,
         (_, Outcome::Refused(why)) if why == "unavailable" => false,
+        (
+            Outcome::Ok {
+                stack_id,
+                revision,
+                changed,
+                ..
+            },
+            Outcome::Ok {
+                stack_id: second_id,
+                revision: second_revision,
+                changed: second_changed,
+                ..
+            },
+        ) => (stack_id, revision, changed) != (second_id, second_revision, second_changed),
         (first, second) => first != second,
     }
 }

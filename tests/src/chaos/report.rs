@@ -10,6 +10,7 @@ use super::{
     finish::lock,
     history::Outcome,
     recovery::{Fate, apart_words, recoveries},
+    ruling::Ruling,
     run::Run,
     times::{Recovery, Times},
     verdict::effects,
@@ -69,7 +70,9 @@ pub struct Report {
     pub retried: u64,
     /// Stacks that were submitted again unchanged.
     pub resubmitted: u64,
-    /// Everything that the product did wrong.
+    /// What clients, watchers and members said, and what is wrong with it.
+    pub ruling: Ruling,
+    /// Everything that the product did wrong, by that too.
     pub guilty: Vec<String>,
 }
 
@@ -105,7 +108,7 @@ impl Report {
     pub fn exit_code(&self) -> u8 {
         match self.guilty.is_empty() {
             false => 1,
-            true if self.missing.is_empty() && !self.interrupted => 0,
+            true if self.missing.is_empty() && !self.interrupted => self.ruling.exit_code(),
             true => 2,
         }
     }
@@ -116,6 +119,7 @@ impl Report {
             0 => "passed",
             1 => "THE PRODUCT IS GUILTY",
             _ if self.interrupted => "no pass: it was interrupted",
+            _ if self.ruling.says_too_little() => "no pass: too many histories are undecided",
             _ => "no pass: not all that was planned happened",
         }
     }
@@ -185,6 +189,7 @@ impl Run {
             converged_ms,
             retried: self.retried,
             resubmitted: self.resubmitted,
+            ruling: self.ruling.clone(),
             guilty: self.guilty.clone(),
         }
     }
@@ -311,6 +316,7 @@ impl fmt::Display for Report {
             "converged         {} ms after the last fault; {} failed resources retried, {} stacks submitted again",
             self.converged_ms, self.retried, self.resubmitted
         )?;
+        writeln!(f, "{}", self.ruling)?;
         for one in &self.guilty {
             writeln!(f, "guilty            {one}")?;
         }

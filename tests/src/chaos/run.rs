@@ -17,13 +17,16 @@ use rustix::process::Signal;
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::{
+    evidence::Evidence,
     failure::Failure,
     faults::{Injected, Kind, Need, all, compare, plan},
     load::{Load, Stories},
     recovery::{How, Loss, most_advanced, watch},
     report::Report,
+    ruling::Ruling,
     stop::Stop,
     who::Known,
+    witnesses::Witnesses,
 };
 use crate::{
     Chance, Cluster, Network,
@@ -182,6 +185,11 @@ pub(super) struct Run {
     watches: Vec<JoinHandle<Loss>>,
     /// And as it was.
     pub(super) losses: Vec<Loss>,
+    /// Until the cluster has converged.
+    pub(super) witnesses: Option<Witnesses>,
+    /// What they and the load recorded.
+    pub(super) evidence: Evidence,
+    pub(super) ruling: Ruling,
     pub(super) guilty: Vec<String>,
     pub(super) retried: u64,
     pub(super) resubmitted: u64,
@@ -202,6 +210,7 @@ pub async fn run(settings: Settings, stop: Stop) -> Result<Report, Failure> {
     let mut run = Run::begin(settings, stop).await?;
     let end = Arc::new(AtomicBool::new(false));
     let clients = run.load(&end)?;
+    run.call_witnesses(&end)?;
     let faults = async {
         let bad = Behaviour::bad(run.settings.seed);
         let bad = match run.settings.careless {
@@ -220,10 +229,12 @@ pub async fn run(settings: Settings, stop: Stop) -> Result<Report, Failure> {
     for client in clients {
         client.await.map_err(|e| format!("a client failed: {e}"))?;
     }
+    run.await_writers().await?;
     let report = match faults {
         Ok(()) => run.finish(&planned).await,
         Err(why) => Err(why),
     };
+    run.gather().await?;
     run.keep();
     Ok(report?)
 }
@@ -262,6 +273,9 @@ impl Run {
             injected: Vec::new(),
             watches: Vec::new(),
             losses: Vec::new(),
+            witnesses: None,
+            evidence: Evidence::default(),
+            ruling: Ruling::default(),
             guilty: Vec::new(),
             retried: 0,
             resubmitted: 0,
@@ -432,6 +446,7 @@ impl Run {
                     std::fs::copy(entry.path(), keep.join(entry.file_name()))?;
                 }
             }
+            self.evidence.keep(keep)?;
             let faults = serde_json::to_string_pretty(&self.injected)?;
             std::fs::write(keep.join("faults.json"), faults)?;
             let losses = serde_json::to_string_pretty(&self.losses)?;

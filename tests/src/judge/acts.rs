@@ -1,0 +1,71 @@
+//! Done without a call: the cluster says that it made or changed something, and no call did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Event, calls};
+use crate::cloud::{Did, Record};
+
+/// Events that tell of a creation or an update of which the cloud knows nothing: no call for the resource, under a token
+/// from before the event, that had such an effect or repeated its answer.
+pub fn done_without_a_call<'a>(
+    events: impl IntoIterator<Item = &'a Event>,
+    journal: &[Record],
+) -> Vec<String> {
+    let mut created: BTreeMap<(String, String), BTreeSet<u64>> = BTreeMap::new();
+    let mut updated = created.clone();
+    for call in calls(journal).into_values() {
+        let whose = (call.stack, call.name);
+        match call.did {
+            Some(Did::Created { .. }) => drop(created.entry(whose).or_default().insert(call.token)),
+            Some(Did::Updated { .. }) => drop(updated.entry(whose).or_default().insert(call.token)),
+            Some(Did::Replayed { .. }) => {
+                created.entry(whose.clone()).or_default().insert(call.token);
+                updated.entry(whose).or_default().insert(call.token);
+            }
+            _ => {}
+        }
+    }
+    let mut guilty = Vec::new();
+    for event in events {
+        let calls = match event.kind.as_str() {
+            "created" => &created,
+            "updated" => &updated,
+            _ => continue,
+        };
+        // Tokens of one stack's resource: one from before the stack was made is of an earlier stack of that name.
+        let whose = (event.stack.clone(), event.resource.clone());
+        let has_call = calls
+            .get(&whose)
+            .is_some_and(|tokens| tokens.range(event.stack_id..event.index).next().is_some());
+        if !has_call {
+            guilty.push(format!(
+                "index {}: {}/{} is said to be {}, and no call did it",
+                event.index, event.stack, event.resource, event.kind
+            ));
+        }
+    }
+    guilty
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::guilty::Story;
+
+    #[test]
+    fn what_is_said_to_be_made_was_made_by_a_call_from_before() {
+        let event = |index, stack_id| Event {
+            index,
+            stack_id,
+            stack: "s".to_owned(),
+            resource: "r".to_owned(),
+            kind: "created".to_owned(),
+            ..Event::default()
+        };
+        let journal = Story::default().creates("i", "k", 7, "o1").told();
+        assert_eq!(done_without_a_call(&[event(8, 3)], &journal), [""; 0]);
+        assert_eq!(done_without_a_call(&[event(7, 3)], &journal).len(), 1);
+        assert_eq!(done_without_a_call(&[event(12, 9)], &journal).len(), 1);
+        assert_eq!(done_without_a_call(&[event(8, 3)], &[]).len(), 1);
+    }
+}
