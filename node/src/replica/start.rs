@@ -141,8 +141,8 @@ impl Replica {
             }),
         };
         // Raft waits for what was given to it, and would for ever.
-        let writes = tokio::spawn(async move { while writing.changed().await.is_ok() {} });
-        replica.oversee("what writes the log", writes);
+        let writes = async move { while writing.changed().await.is_ok() {} };
+        replica.until_stopped("what writes the log", writes);
         let follow = tokio::spawn(leadership::follow(raft, shared, view));
         replica.oversee("what follows leadership", follow);
         let upkeep = upkeep::run(replica.clone(), config.limits.clone());
