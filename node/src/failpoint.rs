@@ -61,6 +61,8 @@ points! {
     CheckpointUnnamed = "checkpoint_unnamed",
     /// A checkpoint has its name, and nobody knows.
     CheckpointNamed = "checkpoint_named",
+    /// Some files of an older checkpoint are removed, and others are not.
+    CheckpointHalfRemoved = "checkpoint_half_removed",
     /// A file of a checkpoint was received, and the whole of it was not.
     CheckpointHalfReceived = "checkpoint_half_received",
     /// A checkpoint was received and is on disk, and Raft has not been told.
