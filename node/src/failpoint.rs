@@ -6,8 +6,9 @@
 //! * `return(die)`: the process ends at once, as by `kill -9`;
 //! * `return(sleep MS)`: whoever passes waits so many milliseconds.
 //!
-//! So `log_before_flush=40*off->return(die)` dies when the log is flushed for the 41st time. Knows nothing of what is
-//! done at a point.
+//! So `log_before_flush=40*off->return(die)` dies when the log is flushed for the 41st time. `wall_clock=return(MS)` puts the
+//! wall clock by which a leader stamps its commands so far ahead, or behind if negative. Knows nothing of what is done at a
+//! point.
 
 macro_rules! points {
     ($($(#[doc = $doc:literal])+ $point:ident = $name:literal,)+) => {
@@ -60,6 +61,8 @@ points! {
     CheckpointUnnamed = "checkpoint_unnamed",
     /// A checkpoint has its name, and nobody knows.
     CheckpointNamed = "checkpoint_named",
+    /// Some files of an older checkpoint are removed, and others are not.
+    CheckpointHalfRemoved = "checkpoint_half_removed",
     /// A file of a checkpoint was received, and the whole of it was not.
     CheckpointHalfReceived = "checkpoint_half_received",
     /// A checkpoint was received and is on disk, and Raft has not been told.
@@ -89,18 +92,31 @@ points! {
 #[inline(always)]
 pub(crate) fn pass(_: Failpoint) {}
 
+/// The wall clock.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub(crate) fn wall_clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 #[cfg(feature = "failpoints")]
 pub use armed::arm;
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::pass;
+pub(crate) use armed::{pass, wall_clock};
 
 #[cfg(feature = "failpoints")]
 mod armed {
-    use std::{thread, time::Duration};
+    use std::{
+        thread,
+        time::{Duration, SystemTime},
+    };
 
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::Failpoint;
+
+    /// What sets the wall clock off, besides the points.
+    const WALL_CLOCK: &str = "wall_clock";
 
     /// Arms the points that the environment names, until it is dropped.
     ///
@@ -110,7 +126,10 @@ mod armed {
         let armed = fail::FailScenario::setup();
         for (name, _) in fail::list() {
             let known = Failpoint::ALL.iter().any(|point| point.name() == name);
-            assert!(known, "FAILPOINTS names {name}, which does not exist");
+            assert!(
+                known || name == WALL_CLOCK,
+                "FAILPOINTS names {name}, which does not exist"
+            );
         }
         tracing::warn!(points = ?fail::list(), "built with failpoints: for tests only");
         armed
@@ -119,6 +138,17 @@ mod armed {
     /// Passes a point.
     pub(crate) fn pass(point: Failpoint) {
         fail::fail_point!(point.name(), |action| act(point, action.as_deref()));
+    }
+
+    /// The wall clock, and as many milliseconds more as it is told, or less.
+    pub(crate) fn wall_clock() -> SystemTime {
+        let told = fail::eval(WALL_CLOCK, |ms| ms.and_then(|ms| ms.parse().ok()));
+        let off_ms: i64 = told.flatten().unwrap_or(0);
+        let off = Duration::from_millis(off_ms.unsigned_abs());
+        match off_ms < 0 {
+            true => SystemTime::now() - off,
+            false => SystemTime::now() + off,
+        }
     }
 
     fn act(point: Failpoint, action: Option<&str>) {

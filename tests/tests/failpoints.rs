@@ -32,13 +32,17 @@ struct Story {
 
 impl Story {
     fn begin(points: &str) -> Self {
+        Self::begin_with(points, &[])
+    }
+
+    fn begin_with(points: &str, flags: &[&str]) -> Self {
         let dir = TempDir::with_prefix("anneal-test-").expect("a temporary directory");
         std::fs::write(dir.path().join("empty.yaml"), TEMPLATE).expect("a template");
         let launch = Launch {
             data_dir: dir.path().join("member"),
             listen: format!("127.0.0.1:{}", free_port()),
             join: Vec::new(),
-            flags: Vec::new(),
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             namespace: None,
         };
         Self {
@@ -163,4 +167,13 @@ fn a_log_that_is_damaged_where_it_was_flushed_is_refused() {
         damaged.expect("a log to damage");
         story.refuses();
     }
+}
+
+#[test]
+fn a_checkpoint_that_is_half_removed_keeps_nobody_from_starting() {
+    let short_log = ["--log-checkpoint-entries=20", "--log-keep-entries=5"];
+    let mut story = Story::begin_with("checkpoint_half_removed=return(die)", &short_log);
+    story.work("s", CHANGES);
+    story.died_by_the_point();
+    story.starts_with_everything();
 }

@@ -3,7 +3,7 @@
 //! A member that was elected leads, for the rest of the program, once it has applied an entry of its own
 //! term: then it knows everything that was ever decided, and the last stamp in the log.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, UNIX_EPOCH};
 
 use anneal_statemachine::command::Stamp;
 use openraft::{ServerState, async_runtime::WatchReceiver, metrics::RaftMetrics};
@@ -14,6 +14,7 @@ use super::{
     machine::Shared,
     types::{LeadershipId, TypeConfig},
 };
+use crate::failpoint;
 
 /// One leadership of this member, from its first applied entry on. Proposals bound to it fail once it is
 /// over, even if this member leads again.
@@ -37,7 +38,7 @@ impl Leadership {
 
     /// The stamp of a command proposed now.
     pub fn stamp(&self) -> Stamp {
-        let wall = SystemTime::now()
+        let wall = failpoint::wall_clock()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Stamp {

@@ -1,7 +1,8 @@
 //! Checkpoints: the rows as they were at one moment, complete and durable, or not there at all.
 //!
 //! A checkpoint is made, or received, under an unfinished name and renamed once everything in it is on
-//! disk. What it contains is read from itself. Knows nothing of rows.
+//! disk, and has an unfinished name again before the first file of it is removed. What it contains is read from itself.
+//! Knows nothing of rows.
 
 use std::{
     fs, io,
@@ -73,7 +74,7 @@ impl Checkpoint {
 impl Drop for Checkpoint {
     fn drop(&mut self) {
         if self.superseded.load(Ordering::Acquire) {
-            remove(&self.path);
+            told(&self.path, discard(&self.path));
         }
     }
 }
@@ -88,7 +89,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.finished {
-            remove(&self.path);
+            told(&self.path, files::remove_directory(&self.path));
         }
     }
 }
@@ -201,7 +202,7 @@ impl Checkpoints {
             None => "empty".into(),
         };
         let path = self.shared.root.join(name);
-        files::remove_directory(&path)?;
+        discard(&path)?;
         failpoint::pass(Failpoint::CheckpointUnnamed);
         files::rename_directory(staging.path(), &path)?;
         failpoint::pass(Failpoint::CheckpointNamed);
@@ -218,8 +219,25 @@ impl Checkpoints {
     }
 }
 
-fn remove(path: &Path) {
-    if let Err(error) = files::remove_directory(path) {
-        tracing::warn!(path = %path.display(), %error, "a superseded checkpoint is still there");
+/// Removes a finished checkpoint if it is there: it is whole under its name, or has none.
+fn discard(path: &Path) -> io::Result<()> {
+    let Some(name) = path.file_name() else {
+        return Ok(());
+    };
+    let going = path.with_file_name(format!("{UNFINISHED}{}", name.to_string_lossy()));
+    match files::rename_directory(path, &going) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed?,
+    }
+    if let Some(first) = fs::read_dir(&going)?.next() {
+        fs::remove_file(first?.path())?;
+        failpoint::pass(Failpoint::CheckpointHalfRemoved);
+    }
+    files::remove_directory(&going)
+}
+
+fn told(path: &Path, removed: io::Result<()>) {
+    if let Err(error) = removed {
+        tracing::warn!(path = %path.display(), %error, "what is left of a checkpoint is still there");
     }
 }

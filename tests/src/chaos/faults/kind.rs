@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt, pin::Pin, sync::Arc, time::Duration};
 
-use super::{super::run::Run, Failure, disks, hand, members, network, points, processes};
+use super::{super::run::Run, Failure, clock, disks, hand, members, network, points, processes};
 
 /// What was seen that shows that the fault really happened.
 pub(in crate::chaos) type Seen = String;
@@ -93,6 +93,7 @@ pub fn all() -> Vec<Kind> {
         network::kinds(),
         points::kinds(),
         disks::kinds(),
+        clock::kinds(),
     ]
     .concat()
 }

@@ -1,6 +1,7 @@
 //! The faults: which, when, how they are injected and taken back. One at a time, so that a majority is there but for
 //! the moments in which a fault is that it is not. What a kind is, and how one is added, is told in `kind.rs`.
 
+mod clock;
 mod disks;
 mod hand;
 mod kind;

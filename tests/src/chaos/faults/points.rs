@@ -46,7 +46,7 @@ const fn point(name: &'static str, way: Way, most_passes: u64) -> Point {
     }
 }
 
-const POINTS: [Point; 25] = [
+const POINTS: [Point; 26] = [
     point("log_before_write", Way::Load, 150),
     point("log_before_flush", Way::Load, 150),
     point("log_before_watermark", Way::Load, 150),
@@ -61,6 +61,7 @@ const POINTS: [Point; 25] = [
     point("checkpoint_unflushed", Way::Load, 1),
     point("checkpoint_unnamed", Way::Load, 1),
     point("checkpoint_named", Way::Load, 1),
+    point("checkpoint_half_removed", Way::Load, 1),
     point("checkpoint_half_received", Way::Receive, 2),
     point("checkpoint_received", Way::Receive, 0),
     point("install_unnamed", Way::Receive, 0),
