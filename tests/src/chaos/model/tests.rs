@@ -157,6 +157,17 @@ fn a_lost_update_is_illegal() {
     let late = on(21, Asked::Up(content(4)), Some(1), refused("base_moved"));
     assert!(is_legal(&[both[0].clone(), both[1].clone(), late.clone()]));
     assert!(!is_legal(&[created(), late]), "nobody moved it");
+    let deleted = [
+        created(),
+        asked(10, Asked::Delete, ok(7, 2, true)),
+        on(
+            20,
+            Asked::Patch(Patch::default()),
+            Some(1),
+            refused("base_moved"),
+        ),
+    ];
+    assert!(is_legal(&deleted), "that it is to go is another reason");
     let patch = |value| {
         Asked::Patch(Patch {
             set: content(value),
