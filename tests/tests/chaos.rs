@@ -21,11 +21,12 @@ fn children() -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_frozen_or_fails_nothing_is_lost_and_nothing_is_made_twice() {
+    let stacks = 8;
     let settings = Settings {
         seed: 11,
         duration: Duration::from_secs(60),
         members: 3,
-        stacks: 8,
+        stacks,
         lease_ms: 2_000,
         partitions: false,
         careless: false,
@@ -44,5 +45,6 @@ async fn whatever_is_killed_frozen_or_fails_nothing_is_lost_and_nothing_is_made_
     }
     let all = report.all_operations();
     assert!(all.ok > 20, "hardly any load\n{report}");
+    assert!(report.ruling.linear > stacks, "{report}");
     assert_eq!(children(), [""; 0], "processes are left behind");
 }

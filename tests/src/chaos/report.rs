@@ -258,7 +258,9 @@ impl fmt::Display for Report {
         let verdict = match self.exit_code() {
             0 => "passed",
             1 => "THE PRODUCT IS GUILTY",
-            _ if self.ruling.says_too_little() => "no pass: too many histories are undecided",
+            _ if self.ruling.says_too_little() => {
+                "no pass: too much of the history is missing or undecided"
+            }
             _ => "no pass: planned faults did not happen",
         };
         write!(f, "verdict           {verdict}")
