@@ -446,6 +446,40 @@ async fn a_namespace_whose_history_has_a_gap_after_the_cursor_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_saw_half_of_the_entry_in_which_a_stack_went_is_told_that_the_rest_is_gone() {
+    let world = World::new().await;
+    world.converged("brief", &template("resources: {}\n")).await;
+    let mut watch = world.client.watch_namespace("default", From::Now);
+    while watch.cursor().is_none() {
+        watch.next().await.unwrap();
+    }
+    // It goes in the entry that says that it shall, so that this one has several events.
+    let (id, name) = (service::id(), StackName::new("brief"));
+    world.client.delete_stack(&id, &name, None).await.unwrap();
+    let mut heard = Vec::new();
+    let through = loop {
+        match watch.next().await.unwrap() {
+            Some(WatchItem::Event(event)) => heard.push(event),
+            Some(WatchItem::Progress(index)) if !heard.is_empty() => break index,
+            _ => {}
+        }
+    };
+    let gone = heard.last().unwrap();
+    assert_eq!((gone.kind.as_str(), gone.index), ("deleted", through));
+    assert!(gone.sequence > 0, "{heard:?}");
+    let before = Cursor {
+        index: gone.index,
+        sequence: gone.sequence - 1,
+    };
+    let from = |cursor| world.client.watch_namespace("default", From::After(cursor));
+    let refused = from(before).next().await;
+    assert!(matches!(refused, Err(Error::HistoryGone(_))), "{refused:?}");
+    world.up("later", &values(1)).await.unwrap();
+    let later = from(Cursor::through(through)).next().await;
+    assert!(later.is_ok(), "{later:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hub_is_shown_with_everything_that_requires_it() {
     const DEPENDENTS: usize = 10_001;
     let world = World::new().await;

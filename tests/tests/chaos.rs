@@ -34,12 +34,13 @@ async fn short_run(
     let _one = ONE_AT_A_TIME.lock().await;
     let is_root = geteuid().is_root();
     let faults = [faults, if is_root { as_root } else { &[] }].concat();
+    let stacks = 8;
     let settings = Settings {
         seed,
         duration: Duration::from_secs(60),
         members,
         learners,
-        stacks: 8,
+        stacks,
         lease_ms: 2_000,
         partitions: is_root,
         failpoints: faults.iter().any(|word| word.starts_with("die_at_")),
@@ -64,6 +65,7 @@ async fn short_run(
     }
     let all = report.all_operations();
     assert!(all.ok > 20, "hardly any load\n{report}");
+    assert!(report.ruling.linear > stacks, "{report}");
     assert_eq!(children(), [""; 0], "processes are left behind");
 }
 

@@ -29,7 +29,9 @@ pub(super) fn change_stack(change: &ChangeStack) -> proto::ChangeStack {
             difference: Some(from_difference(difference)),
             failed: failed.map(|revision| revision.0),
         }),
-        Change::Delete => To::Delete(proto::Nothing {}),
+        Change::Delete { base } => To::Delete(proto::DeleteStack {
+            base: base.map(|revision| revision.0),
+        }),
         Change::Pause => To::Pause(proto::Nothing {}),
         Change::Resume => To::Resume(proto::Nothing {}),
         Change::Cancel => To::Cancel(proto::Nothing {}),
@@ -58,7 +60,9 @@ pub(super) fn read_change_stack(change: proto::ChangeStack) -> Result<ChangeStac
             difference: read_difference(rollback.difference)?,
             failed: rollback.failed.map(Revision),
         },
-        From::Delete(proto::Nothing {}) => Change::Delete,
+        From::Delete(delete) => Change::Delete {
+            base: delete.base.map(Revision),
+        },
         From::Pause(proto::Nothing {}) => Change::Pause,
         From::Resume(proto::Nothing {}) => Change::Resume,
         From::Cancel(proto::Nothing {}) => Change::Cancel,

@@ -199,7 +199,8 @@ impl Stacks for Api {
         let message = on_leader!(self, request, StacksClient, delete);
         let (request, name) = (&message.request_id, &message.name);
         let asked = asked(request, &message.namespace, name, message.base_revision)?;
-        let answer = self.submitter.change(&asked, Change::Delete).await;
+        let change = Change::Delete { base: asked.base };
+        let answer = self.submitter.change(&asked, change).await;
         answer.map(changed).map_err(refused)
     }
 

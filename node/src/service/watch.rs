@@ -217,6 +217,11 @@ impl Watching {
             }
         }
         self.cursor = self.cursor.max((changes.index, END_OF_ENTRY));
+        let has_lost = |event: &Event| event.kind == EventKind::Deleted;
+        if changes.events.iter().any(has_lost) {
+            // Whoever takes it up from here has all of what is not kept any more.
+            self.say_progress().await?;
+        }
         Ok(())
     }
 
@@ -307,10 +312,11 @@ impl Watching {
             return Ok(());
         };
         let removed = rows.removed_in(namespace).map_err(storage)?;
-        if removed > after {
+        // Which of that entry's events went with it is not known any more.
+        if (removed, END_OF_ENTRY) > self.cursor {
             return gone(format!(
-                "a stack of namespace {namespace} was removed at index {removed}, after {after}, and its history \
-                 with it"
+                "a stack of namespace {namespace} was removed at index {removed}, and its history with it; not all of \
+                 that entry was seen before"
             ));
         }
         Ok(())

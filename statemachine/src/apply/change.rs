@@ -55,7 +55,7 @@ impl Turn<'_> {
                 difference,
                 failed,
             } => self.roll_back(id, request, base, to, difference, failed),
-            Change::Delete => self.delete_stack(id),
+            Change::Delete { base } => self.delete_stack(id, base),
             Change::Pause => Ok(self.pause(id, false)),
             Change::Resume => Ok(self.resume(id)),
             Change::Cancel => Ok(self.pause(id, true)),
@@ -141,7 +141,10 @@ impl Turn<'_> {
         )
     }
 
-    fn delete_stack(&mut self, id: StackId) -> Result<bool, Rejection> {
+    fn delete_stack(&mut self, id: StackId, base: Option<Revision>) -> Result<bool, Rejection> {
+        if let Some(base) = base {
+            self.check_base(id, base)?;
+        }
         self.check_delete(id)?;
         if self.state.stack(id).row.deleting {
             self.take_unchanged(id);

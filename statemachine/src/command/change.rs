@@ -241,7 +241,10 @@ pub enum Change {
         failed: Option<Revision>,
     },
     /// Everything is to go, and then the stack itself.
-    Delete,
+    Delete {
+        /// Refused if the stack is at another revision.
+        base: Option<Revision>,
+    },
     /// Nothing new starts.
     Pause,
     /// Go on.

@@ -244,7 +244,9 @@ impl Sim {
         }
         for name in deleting {
             let wall_ms = self.wall_ms();
-            let entry = self.users.change(&name, Change::Delete, wall_ms);
+            let entry = self
+                .users
+                .change(&name, Change::Delete { base: None }, wall_ms);
             let meant = Meant {
                 stack: name,
                 blueprint: Some(Blueprint::new()),

@@ -105,7 +105,7 @@ impl Sim {
         let wall_ms = self.wall_ms();
         let (change, what, blueprint) = match dice.below(10) {
             0 | 1 => (
-                Change::Delete,
+                Change::Delete { base: None },
                 "a stack is deleted",
                 Some(Default::default()),
             ),

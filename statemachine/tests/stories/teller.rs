@@ -99,7 +99,12 @@ impl Teller {
                     failed: Some(failed),
                 })
             }
-            "delete" => self.change(Change::Delete),
+            "delete" => {
+                let base = words
+                    .get(1)
+                    .map(|base| Revision(base.parse().expect("a revision")));
+                self.change(Change::Delete { base })
+            }
             "pause" => self.change(Change::Pause),
             "resume" => self.change(Change::Resume),
             "assign" => self.assign(words[1], &words[2..]),

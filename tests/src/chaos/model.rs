@@ -105,18 +105,6 @@ fn values(content: &Content) -> BTreeMap<String, u64> {
     values.collect()
 }
 
-/// Why a change is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum No {
-    Exists,
-    NotFound,
-    Deleting,
-    BaseMoved,
-    /// What it would leave refers to what is not there, or it removes what is not there.
-    DoesNotFit,
-    MissingRevision,
-}
-
 impl There {
     fn content(&self) -> &Content {
         static NOTHING: Content = Content::new();
@@ -148,32 +136,48 @@ impl There {
         (Stack::Present(there), self.paused != paused)
     }
 
-    fn change(&self, asked: &Asked, base: Option<u64>) -> Result<(Stack, bool), No> {
-        if matches!(asked, Asked::Patch(_)) && self.deleting {
-            return Err(No::Deleting);
+    /// What it becomes, and whether that is a change; `None`: the change is refused.
+    fn change(&self, asked: &Asked, base: Option<u64>) -> Option<(Stack, bool)> {
+        if self.has_moved(base) {
+            return None;
         }
-        if base.is_some_and(|base| base != self.past.revision()) {
-            return Err(No::BaseMoved);
-        }
-        Ok(match asked {
-            Asked::Create(_) => return Err(No::Exists),
+        Some(match asked {
+            Asked::Create(_) => return None,
             Asked::Up(content) => self.declared(content),
-            Asked::Patch(patch) => {
-                let content = patch.on(self.content()).ok_or(No::DoesNotFit)?;
-                self.declared(&content)
-            }
+            Asked::Patch(_) if self.deleting => return None,
+            Asked::Patch(patch) => self.declared(&patch.on(self.content())?),
             // What the client believed it to contain does not matter.
-            Asked::Rollback { to, .. } => {
-                let content = self.past.at(*to).ok_or(No::MissingRevision)?;
-                match *to == self.past.revision() && !self.deleting {
-                    true => (Stack::Present(self.clone()), false),
-                    false => (self.revised(content, false), true),
-                }
+            Asked::Rollback { to, .. } if *to == self.past.revision() && !self.deleting => {
+                (Stack::Present(self.clone()), false)
             }
+            Asked::Rollback { to, .. } => (self.revised(self.past.at(*to)?, false), true),
             Asked::Delete if self.deleting => (Stack::Present(self.clone()), false),
             Asked::Delete => (self.revised(&Content::new(), true), true),
             Asked::Pause => self.with_pause(true),
             Asked::Resume => self.with_pause(false),
+        })
+    }
+
+    fn has_moved(&self, base: Option<u64>) -> bool {
+        base.is_some_and(|base| base != self.past.revision())
+    }
+
+    /// Whether a change may be refused for this reason, whatever other reasons there are. `None`: the reason has nothing to
+    /// do with the stack.
+    fn refuses(&self, asked: &Asked, base: Option<u64>, reason: &str) -> Option<bool> {
+        Some(match reason {
+            // An `up` that another overtakes is told so in these words too.
+            "stack_exists" => matches!(asked, Asked::Create(_) | Asked::Up(_)),
+            "stack_not_found" => false,
+            "deleting" => self.deleting && matches!(asked, Asked::Patch(_)),
+            "base_moved" => self.has_moved(base),
+            "revision_not_found" => {
+                matches!(asked, Asked::Rollback { to, .. } if *to > self.past.revision())
+            }
+            "invalid_template" | "dangling_reference" => {
+                matches!(asked, Asked::Patch(patch) if patch.on(self.content()).is_none())
+            }
+            _ => return None,
         })
     }
 
@@ -198,10 +202,12 @@ impl There {
 }
 
 impl Stack {
-    fn change(&self, asked: &Asked, base: Option<u64>) -> Result<(Self, bool), No> {
+    fn change(&self, asked: &Asked, base: Option<u64>) -> Option<(Self, bool)> {
         match (self, asked) {
             (Self::Present(there), _) => there.change(asked, base),
-            (Self::Absent { after }, Asked::Create(content) | Asked::Up(content)) => {
+            (Self::Absent { after }, Asked::Create(content) | Asked::Up(content))
+                if base.is_none() =>
+            {
                 let there = There {
                     id: 0,
                     after: *after,
@@ -209,9 +215,9 @@ impl Stack {
                     deleting: false,
                     past: Past::first(content),
                 };
-                Ok((Self::Present(there), true))
+                Some((Self::Present(there), true))
             }
-            (Self::Absent { .. }, _) => Err(No::NotFound),
+            (Self::Absent { .. }, _) => None,
         }
     }
 
@@ -236,23 +242,17 @@ impl Stack {
         }
     }
 
-    /// Whether a change may be refused for this reason. `None`: the reason has nothing to do with the stack.
+    /// As [`There::refuses`].
     fn refuses(&self, asked: &Asked, base: Option<u64>, reason: &str) -> Option<bool> {
-        let no = self.change(asked, base).err();
-        let is_there = matches!(self, Self::Present(_));
-        Some(match reason {
-            // An `up` that others overtake is told so in these words.
-            "stack_exists" if matches!(asked, Asked::Up(_)) => is_there,
-            "stack_not_found" if matches!(asked, Asked::Up(_)) => !is_there,
-            "stack_exists" => no == Some(No::Exists),
-            "stack_not_found" => no == Some(No::NotFound),
-            "deleting" => no == Some(No::Deleting),
-            "base_moved" => no == Some(No::BaseMoved),
-            "revision_not_found" => no == Some(No::MissingRevision),
-            "invalid_template" | "dangling_reference" | "resource_not_found"
-            | "invalid_argument" => no == Some(No::DoesNotFit),
-            _ => return None,
-        })
+        match self {
+            Self::Present(there) => there.refuses(asked, base, reason),
+            Self::Absent { .. } => Some(match reason {
+                "stack_not_found" => !matches!(asked, Asked::Create(_)),
+                "stack_exists" | "deleting" | "base_moved" | "revision_not_found"
+                | "invalid_template" | "dangling_reference" => false,
+                _ => return None,
+            }),
+        }
     }
 }
 
@@ -280,7 +280,7 @@ impl Model for StackModel {
                         ..
                     },
             } => {
-                let (after, has_changed) = before.change(asked, *base).ok()?;
+                let (after, has_changed) = before.change(asked, *base)?;
                 let after = after.told(*stack_id, *revision)?;
                 (has_changed == *changed).then_some(after)
             }
@@ -296,7 +296,7 @@ impl Model for StackModel {
                 asked,
                 base,
                 outcome: Outcome::Unknown(_),
-            } => before.change(asked, *base).ok().map(|(after, _)| after),
+            } => before.change(asked, *base).map(|(after, _)| after),
             Did::Shown(None) | Did::Read(None) => {
                 matches!(before, Stack::Absent { .. }).then_some(before)
             }

@@ -119,7 +119,9 @@ impl Report {
             0 => "passed",
             1 => "THE PRODUCT IS GUILTY",
             _ if self.interrupted => "no pass: it was interrupted",
-            _ if self.ruling.says_too_little() => "no pass: too many histories are undecided",
+            _ if self.ruling.says_too_little() => {
+                "no pass: too much of the history is missing or undecided"
+            }
             _ => "no pass: not all that was planned happened",
         }
     }

@@ -61,13 +61,17 @@ impl Ruling {
         }
     }
 
-    /// Whether too many histories are undecided for the run to say anything.
+    /// Whether too many histories are undecided for the run to say anything, or something was not recorded at all.
     pub fn says_too_little(&self) -> bool {
+        let seen = [self.operations, self.local_reads, self.events, self.samples];
+        if seen.contains(&0) {
+            return true;
+        }
         let all = self.linear + self.undecided.len();
         self.undecided.len() * 10 > all * UNDECIDED_OF_TEN
     }
 
-    /// 0: innocent. 1: the product is guilty. 2: undecided.
+    /// 0: innocent. 1: the product is guilty. 2: it says too little.
     pub fn exit_code(&self) -> u8 {
         match (self.guilty.is_empty(), self.says_too_little()) {
             (false, _) => 1,
@@ -99,13 +103,8 @@ pub fn rule(evidence: &Evidence) -> Ruling {
     let done = done_without_a_call(events.values().copied(), journal);
     ruling.all_guilty("done without a call", done);
     ruling.all_guilty("watch", broken_watches(&evidence.watches));
-    let committed = match revisions(events.values().copied()) {
-        Ok(committed) => committed,
-        Err(guilty) => {
-            ruling.all_guilty("revisions", guilty);
-            BTreeMap::new()
-        }
-    };
+    let (committed, not_in_turn) = revisions(events.values().copied());
+    ruling.all_guilty("revisions", not_in_turn);
     let unheard = acknowledged_unheard(&evidence.operations, &committed);
     ruling.all_guilty("acknowledged, and no event", unheard);
     ruling.all_guilty(
@@ -161,7 +160,7 @@ fn judge_histories(operations: &[Recorded], ruling: &mut Ruling) {
         match check(&StackModel, &history, Budget::ONE_STACK) {
             Linear::Ok => ruling.linear += 1,
             Linear::Undecided => ruling.undecided.push(stack.to_owned()),
-            Linear::Illegal(_) => {
+            Linear::Illegal => {
                 let is_read = |one: &Recorded| !matches!(one.did, Did::Changed { .. });
                 let story = shortest_story(&StackModel, &history, Budget::ONE_STACK, is_read);
                 ruling
@@ -387,3 +386,6 @@ fn rollbacks(operations: &[Recorded], changes: &[Change]) -> Vec<Change> {
     }
     back
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,8 @@ impl Watcher {
             let mut heard = Vec::new();
             let ended = self.listen(start, &mut heard, &end).await;
             let next = match ended {
+                // What is kept is more than one that breaks off ever gets through.
+                Some(End::HistoryGone) if self.breaks => Start::Now,
                 Some(End::HistoryGone | End::Gone) => Start::Oldest,
                 Some(End::Broken) | None => cursor(start, &heard),
             };

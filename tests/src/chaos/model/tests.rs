@@ -80,7 +80,7 @@ fn read(called_ns: u64, value: u64) -> Entry<Recorded> {
 fn is_legal(history: &[Entry<Recorded>]) -> bool {
     match check(&StackModel, history, Budget { steps: 10_000 }) {
         Linear::Ok => true,
-        Linear::Illegal(_) => false,
+        Linear::Illegal => false,
         Linear::Undecided => panic!("so short a history is decided"),
     }
 }
@@ -157,6 +157,17 @@ fn a_lost_update_is_illegal() {
     let late = on(21, Asked::Up(content(4)), Some(1), refused("base_moved"));
     assert!(is_legal(&[both[0].clone(), both[1].clone(), late.clone()]));
     assert!(!is_legal(&[created(), late]), "nobody moved it");
+    let deleted = [
+        created(),
+        asked(10, Asked::Delete, ok(7, 2, true)),
+        on(
+            20,
+            Asked::Patch(Patch::default()),
+            Some(1),
+            refused("base_moved"),
+        ),
+    ];
+    assert!(is_legal(&deleted), "that it is to go is another reason");
     let patch = |value| {
         Asked::Patch(Patch {
             set: content(value),

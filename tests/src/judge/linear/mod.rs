@@ -43,16 +43,9 @@ pub enum Linear {
     /// It is.
     Ok,
     /// It is not.
-    Illegal(Stuck),
+    Illegal,
     /// It would take more steps to find out than the budget has.
     Undecided,
-}
-
-/// How far the search came that found no order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stuck {
-    /// The longest order that was found, as places in the history.
-    pub longest: Vec<usize>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::{Entry, Linear, Model, Stuck};
+use super::{Entry, Linear, Model};
 
 /// How long to search.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +45,6 @@ struct Point<S> {
     /// No operation before this place is missing, but for unknown ones.
     first: usize,
     ways: Vec<(usize, S)>,
-    /// How long the order was when this point was reached.
-    length: usize,
 }
 
 struct Search<'a, M: Model> {
@@ -55,8 +53,6 @@ struct Search<'a, M: Model> {
     /// Places of the history in the order of calls.
     by_call: Vec<usize>,
     seen: HashSet<(Places, M::State)>,
-    order: Vec<usize>,
-    longest: Vec<usize>,
 }
 
 /// Looks for an order of the history.
@@ -68,8 +64,6 @@ pub fn check<M: Model>(model: &M, history: &[Entry<M::Operation>], budget: Budge
         history,
         by_call,
         seen: HashSet::new(),
-        order: Vec::new(),
-        longest: Vec::new(),
     };
     search.run(budget)
 }
@@ -83,7 +77,6 @@ impl<M: Model> Search<'_, M> {
             None => return Linear::Ok,
         }
         while let Some(point) = points.last_mut() {
-            self.order.truncate(point.length);
             let Some((place, state)) = point.ways.pop() else {
                 points.pop();
                 continue;
@@ -92,15 +85,12 @@ impl<M: Model> Search<'_, M> {
                 return Linear::Undecided;
             }
             let (done, first) = (point.done.with(place), point.first);
-            self.order.push(place);
             match self.reach(done, first, state) {
                 Some(point) => points.push(point),
                 None => return Linear::Ok,
             }
         }
-        Linear::Illegal(Stuck {
-            longest: std::mem::take(&mut self.longest),
-        })
+        Linear::Illegal
     }
 
     /// Puts in order what changes nothing, and finds the ways on. `None`: all is in order.
@@ -116,25 +106,15 @@ impl<M: Model> Search<'_, M> {
             for place in &quiet {
                 done = done.with(*place);
             }
-            self.order.extend(&quiet);
-            if self.order.len() > self.longest.len() {
-                self.longest.clone_from(&self.order);
-            }
             if self.is_over(&done, first) {
                 return None;
             }
             if !quiet.is_empty() {
                 continue;
             }
-            let length = self.order.len();
             let is_new = self.seen.insert((done.clone(), state));
             let ways = if is_new { ways } else { Vec::new() };
-            return Some(Point {
-                done,
-                first,
-                ways,
-                length,
-            });
+            return Some(Point { done, first, ways });
         }
     }
 
@@ -206,7 +186,7 @@ mod tests {
     fn is_legal(history: &[Entry<Did>]) -> bool {
         match check(&Register, history, Budget { steps: 100_000 }) {
             Linear::Ok => true,
-            Linear::Illegal(_) => false,
+            Linear::Illegal => false,
             Linear::Undecided => panic!("so short a history is decided"),
         }
     }
@@ -312,7 +292,7 @@ mod tests {
         );
         assert!(matches!(
             check(&Register, &history, Budget { steps: 1_000_000 }),
-            Linear::Illegal(_)
+            Linear::Illegal
         ));
     }
 

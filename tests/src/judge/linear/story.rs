@@ -14,9 +14,8 @@ pub fn shortest_story<M: Model>(
 where
     M::Operation: Clone,
 {
-    let is_illegal = |history: &[Entry<M::Operation>]| {
-        matches!(check(model, history, budget), Linear::Illegal(_))
-    };
+    let is_illegal =
+        |history: &[Entry<M::Operation>]| matches!(check(model, history, budget), Linear::Illegal);
     let mut returns: Vec<u64> = history
         .iter()
         .filter_map(|entry| entry.returned_ns)

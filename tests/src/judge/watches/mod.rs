@@ -244,13 +244,11 @@ fn gaps(recording: &Recording, union: &BTreeMap<Place, (&Event, &Recording)>) ->
     told.collect()
 }
 
-/// The stacks and revisions that events tell of.
-///
-/// # Errors
-/// Guilty: revisions of a stack that are not counted up one by one.
+/// The stacks and revisions that events tell of, with their log indexes; and what is guilty: revisions of a stack that are
+/// not counted up one by one.
 pub fn revisions<'a>(
     events: impl IntoIterator<Item = &'a Event>,
-) -> Result<BTreeMap<(u64, u64), u64>, Vec<String>> {
+) -> (BTreeMap<(u64, u64), u64>, Vec<String>) {
     let mut revisions = BTreeMap::new();
     let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
     let mut guilty = Vec::new();
@@ -268,11 +266,7 @@ pub fn revisions<'a>(
         *newest = revision;
         revisions.insert((event.stack_id, revision), event.index);
     }
-    if guilty.is_empty() {
-        Ok(revisions)
-    } else {
-        Err(guilty)
-    }
+    (revisions, guilty)
 }
 
 #[cfg(test)]

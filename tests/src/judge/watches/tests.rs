@@ -158,7 +158,7 @@ fn revisions_are_counted_up_one_by_one() {
         revised(8, "revision 2: back to revision 1"),
     ];
     let expected = BTreeMap::from([((5, 1), 5), ((5, 2), 8)]);
-    assert_eq!(revisions(&right), Ok(expected));
+    assert_eq!(revisions(&right), (expected, Vec::new()));
     let lost = [revised(5, "revision 1"), revised(8, "revision 3")];
-    assert_eq!(revisions(&lost).unwrap_err().len(), 1);
+    assert_eq!(revisions(&lost).1.len(), 1);
 }
