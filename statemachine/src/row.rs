@@ -561,4 +561,6 @@ pub struct TombstoneRow {
     pub token: Token,
     /// Wall time of its forgetting. Milliseconds since 1970.
     pub wall_ms: u64,
+    /// What was left in the world on purpose: hearing of it late is no reason to delete it.
+    pub retained: Option<Text>,
 }

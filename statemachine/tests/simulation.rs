@@ -132,6 +132,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
     (133_018, "hard from early on"),
     (200_128, "hard from early on"),
     (
+        231_933,
+        "what was retained is reported once more, and is not to be deleted for that",
+    ),
+    (
         307_285,
         "a refused staged change, dropped item by item, was taken for a state that never rests",
     ),

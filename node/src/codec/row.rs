@@ -451,6 +451,7 @@ fn tombstone(row: &TombstoneRow) -> proto::TombstoneRow {
         host: parts::optional_text(&row.host),
         token: row.token.0,
         wall_ms: row.wall_ms,
+        retained: parts::optional_text(&row.retained),
     }
 }
 
@@ -465,5 +466,6 @@ fn read_tombstone(row: proto::TombstoneRow) -> Result<TombstoneRow, DecodeError>
         host: parts::read_optional_text(row.host),
         token: Token(row.token),
         wall_ms: row.wall_ms,
+        retained: parts::read_optional_text(row.retained),
     })
 }

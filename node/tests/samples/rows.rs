@@ -98,6 +98,11 @@ fn kinds() -> Vec<(&'static str, RowKey, RowValue)> {
         host: Some("host-a".into()),
         token: Token(77),
         wall_ms: 1_700_000_000_000,
+        retained: None,
+    };
+    let retained = TombstoneRow {
+        retained: Some("web-1".into()),
+        ..tombstone.clone()
     };
     let staged = StagedRow {
         name: "web".into(),
@@ -187,6 +192,11 @@ fn kinds() -> Vec<(&'static str, RowKey, RowValue)> {
             "tombstone",
             RowKey::Tombstone(INSTANCE),
             RowValue::Tombstone(tombstone.into()),
+        ),
+        (
+            "tombstone_retained",
+            RowKey::Tombstone(INSTANCE),
+            RowValue::Tombstone(retained.into()),
         ),
     ]
 }

@@ -117,7 +117,12 @@ impl Turn<'_> {
                 EventKind::Forgotten,
                 "retained: forgotten, not deleted",
             );
+            let left = self.state.instance(instance).row.physical_id.clone();
             self.forget(instance);
+            if let Some(tombstone) = self.state.tombstones.get_mut(&instance) {
+                tombstone.retained = left;
+                self.touch_tombstone(instance);
+            }
         }
         due.is_some()
     }

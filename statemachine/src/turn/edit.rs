@@ -419,6 +419,7 @@ impl Turn<'_> {
             host: row.host.clone(),
             token: crate::id::Token(self.index),
             wall_ms: self.stamp.wall_ms,
+            retained: None,
         };
         self.hold_definition(tombstone.definition);
         self.state.tombstones.insert(id, tombstone);

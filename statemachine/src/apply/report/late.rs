@@ -92,6 +92,9 @@ impl Turn<'_> {
         else {
             return Judgement::Late;
         };
+        if tombstone.retained.as_ref() == Some(&physical_id) {
+            return Judgement::Late;
+        }
         let type_name = &self
             .state
             .catalogue
