@@ -6,8 +6,8 @@ use anneal_client::{
     Cursor, Ended, Error, From, Goal, Read, RequestId, ResourceName, StackName, WatchItem,
 };
 use anneal_statemachine::{
-    command::CommandKind,
-    id::{Revision, StackId},
+    command::{ActionResult, CommandKind, Done, ReportItem},
+    id::{EngineRef, InstanceId, Revision, StackId, Token},
 };
 use service::{World, template, up, values};
 
@@ -477,6 +477,111 @@ async fn who_saw_half_of_the_entry_in_which_a_stack_went_is_told_that_the_rest_i
     world.up("later", &values(1)).await.unwrap();
     let later = from(Cursor::through(through)).next().await;
     assert!(later.is_ok(), "{later:?}");
+}
+
+/// Everything that a watch says up to an index.
+async fn heard_through(
+    watch: &mut anneal_client::Watch,
+    index: u64,
+) -> Vec<anneal_client::v1::Event> {
+    let mut heard = Vec::new();
+    loop {
+        let item = tokio::time::timeout(service::PATIENCE, watch.next());
+        match item.await.expect("in time").unwrap() {
+            Some(WatchItem::Progress(through)) if through >= index => return heard,
+            Some(WatchItem::Event(event)) => heard.push(event),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_is_read_from_the_oldest_on_though_a_stack_is_gone_since() {
+    let world = World::new().await;
+    let mut resources = String::from("resources:\n");
+    for n in 0..1100 {
+        resources.push_str(&format!("  v{n}: {{type: OS::Heat::None}}\n"));
+    }
+    world.converged("long", &template(&resources)).await;
+    world.converged("brief", &template("resources: {}\n")).await;
+    let (id, name) = (service::id(), StackName::new("brief"));
+    let gone = world.client.delete_stack(&id, &name, None).await.unwrap();
+    let mut watch = world.client.watch_namespace("default", From::Oldest);
+    let heard = heard_through(&mut watch, gone.index).await;
+    let made = heard.iter().filter(|event| event.kind == "created");
+    assert_eq!(made.count(), 1100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_is_told_of_what_is_left_of_a_stack_that_is_gone() {
+    let world = World::new().await;
+    let path = world.path("file");
+    let file = template(&format!(
+        "resources:\n  made: {{type: Anneal::File, properties: {{path: {path:?}, content: a}}}}\n"
+    ));
+    world.converged("web", &file).await;
+    let made = ResourceName::new(web(), "made");
+    let read = Read::default();
+    let made = world.client.show_resource(&made, read).await.unwrap();
+    let engines = world.client.engines(false).await.unwrap();
+    let late = |instance, physical_id: &str| {
+        let item = ReportItem {
+            instance: InstanceId(instance),
+            token: Token(1),
+            engine: EngineRef {
+                member: engines[0].member_id,
+                incarnation: engines[0].incarnation,
+            },
+            result: ActionResult::Done(Done {
+                physical_id: Some(physical_id.into()),
+                ..Done::default()
+            }),
+        };
+        world
+            .member
+            .replica()
+            .propose(CommandKind::Report { items: vec![item] })
+    };
+    // What is found beside it is an instance of its own, the next one. It is looked at, and is not there.
+    let now = Cursor::through(world.member.replica().progress().1);
+    late(made.instance, "/another").await.unwrap();
+    let mut watch = world.client.watch(&web(), From::After(now), false);
+    until(&mut watch, "gone").await;
+    let reply = world
+        .client
+        .delete_stack(&service::id(), &web(), None)
+        .await
+        .unwrap();
+    until(&mut watch, "deleted").await;
+    // The same comes again as soon as an engine has looked: then what is left is gone too, with its history.
+    for _ in 0..50 {
+        let cursor = Cursor::through(world.member.replica().progress().1);
+        late(made.instance + 1, "/third").await.unwrap();
+        let from = From::After(cursor);
+        let mut watch = world.client.watch_namespace("default", from);
+        match watch.next().await {
+            Err(Error::HistoryGone(_)) => {}
+            Ok(Some(WatchItem::Event(event))) => {
+                let told = (event.kind.as_str(), event.stack_id);
+                assert_eq!(told, ("id_kept", reply.stack_id));
+                return;
+            }
+            other => panic!("what is left of it is passed over: {other:?}"),
+        }
+    }
+    panic!("it was never seen while it was there");
+}
+
+/// Waits for an event of a kind.
+async fn until(watch: &mut anneal_client::Watch, kind: &str) {
+    loop {
+        let item = tokio::time::timeout(service::PATIENCE, watch.next());
+        match item.await.expect("in time").unwrap() {
+            Some(WatchItem::Event(event)) if event.kind == kind => return,
+            Some(_) => {}
+            None => panic!("it ended without {kind}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

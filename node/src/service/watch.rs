@@ -56,7 +56,10 @@ impl Scope {
     fn ids(&self, state: &StateMachine) -> Vec<StackId> {
         match self {
             Self::Stack(id) => vec![*id],
-            Self::Namespace(namespace) => state.stacks_after(namespace, "").collect(),
+            Self::Namespace(namespace) => {
+                let named = state.stacks_after(namespace, "");
+                named.chain(state.nameless(namespace)).collect()
+            }
         }
     }
 
@@ -115,11 +118,12 @@ pub(crate) async fn start(
         false => (request.after_index, request.after_sequence),
     };
     let (replies, stream) = mpsc::channel(OUTBOUND);
-    let watching = Watching {
+    let mut watching = Watching {
         api: api.clone(),
         scope,
         cursor,
         names,
+        missing: Missing::default(),
         replies,
         snapshots: request.with_stack,
         snapshot: None,
@@ -131,11 +135,26 @@ pub(crate) async fn start(
     let is_behind = !request.from_now;
     if is_behind {
         let begins = |state: &StateMachine| begins(state, &watching.scope.ids(state));
-        api.replica
-            .read_then(begins, |begins, rows| watching.check_history(begins, rows))?;
+        let missing = api
+            .replica
+            .read_then(begins, |begins, rows| watching.missing(begins, rows))?;
+        match watching.cursor.0 {
+            // From the oldest on is from what is kept.
+            0 => watching.missing = missing,
+            _ => watching.check_history(missing)?,
+        }
     }
     tokio::spawn(watching.run(changes, is_behind));
     Ok(ReceiverStream::new(stream))
+}
+
+/// What is not kept any more of the history of a scope, by log index.
+#[derive(Clone, Copy, Default)]
+struct Missing {
+    /// A stack's history begins here, though the stack is older.
+    before: u64,
+    /// A stack went here, and its history with it.
+    removed: u64,
 }
 
 struct Watching {
@@ -145,6 +164,8 @@ struct Watching {
     cursor: Place,
     /// Of every stack in scope that was there at the cursor, or came since.
     names: Names,
+    /// What was not kept any more when it began from the oldest on.
+    missing: Missing,
     replies: mpsc::Sender<Result<v1::WatchReply, Status>>,
     snapshots: bool,
     snapshot: Option<v1::Stack>,
@@ -267,7 +288,7 @@ impl Watching {
         };
         let replica = &self.api.replica;
         replica.read_then_at(found, |(begins, ids, names, index), rows| {
-            self.check_history(begins, rows)?;
+            self.check_history(self.missing(begins, rows)?)?;
             let mut events = Vec::new();
             let mut horizon = None;
             for id in ids {
@@ -295,28 +316,32 @@ impl Watching {
         })
     }
 
+    fn missing(&self, begins: u64, rows: &Rows<'_>) -> Result<Missing, Status> {
+        let removed = match &self.scope {
+            Scope::Stack(_) => 0,
+            Scope::Namespace(namespace) => rows.removed_in(namespace).map_err(storage)?,
+        };
+        Ok(Missing {
+            before: begins,
+            removed,
+        })
+    }
+
     /// The history reaches back to the cursor: that of every stack in scope, and of those that were there since. A watch
-    /// from the oldest on takes what is kept.
-    fn check_history(&self, begins: u64, rows: &Rows<'_>) -> Result<(), Status> {
+    /// from the oldest on takes what was kept when it began.
+    fn check_history(&self, missing: Missing) -> Result<(), Status> {
+        let Missing { before, removed } = missing;
         let after = self.cursor.0;
-        if after == 0 {
-            return Ok(());
-        }
         let gone = |text: String| Err(status(Code::OutOfRange, "history_gone", &text));
-        if after + 1 < begins {
+        if after > 0 && after + 1 < before && before > self.missing.before {
             return gone(format!(
-                "the history begins at index {begins}, after {after}"
+                "the history begins at index {before}, after {after}"
             ));
         }
-        let Scope::Namespace(namespace) = &self.scope else {
-            return Ok(());
-        };
-        let removed = rows.removed_in(namespace).map_err(storage)?;
         // Which of that entry's events went with it is not known any more.
-        if (removed, END_OF_ENTRY) > self.cursor {
+        if after > 0 && (removed, END_OF_ENTRY) > self.cursor && removed > self.missing.removed {
             return gone(format!(
-                "a stack of namespace {namespace} was removed at index {removed}, and its history with it; not all of \
-                 that entry was seen before"
+                "a stack was removed at index {removed}, and its history with it; not all of that entry was seen before"
             ));
         }
         Ok(())
@@ -411,8 +436,9 @@ impl Watching {
 /// Where the histories of stacks begin: the latest of them. One that has not forgotten anything begins with itself.
 fn begins(state: &StateMachine, ids: &[StackId]) -> u64 {
     let begins = |id: &StackId| {
-        let from = state.stack(*id)?.row.events_from;
-        Some(from).filter(|from| *from > id.0)
+        let row = state.stack(*id)?.row;
+        // One without a name began anew, after it was gone: that it was is known otherwise.
+        Some(row.events_from).filter(|from| row.named && *from > id.0)
     };
     ids.iter().filter_map(begins).max().unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use anneal_node::{Config, Member};
 use anneal_provider::{Companion, Registry};
 
 /// Everything waited for comes within this, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) client: Client,

@@ -90,6 +90,14 @@ impl StateMachine {
             .map(|(_, id)| *id)
     }
 
+    /// What is left of stacks of a namespace that are gone, and hold no name any more.
+    pub fn nameless<'s>(&'s self, namespace: &'s str) -> impl Iterator<Item = StackId> + 's {
+        let stacks = self.state.stacks.iter();
+        stacks
+            .filter(move |(_, stack)| !stack.row.named && &*stack.row.namespace == namespace)
+            .map(|(id, _)| *id)
+    }
+
     /// Namespaces that have stacks.
     pub fn namespaces(&self) -> impl Iterator<Item = &Text> {
         self.state.stack_names.keys()

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::judge::{
     Change, End, Made, accepted_backwards, all_events, assigned_too_late, broken_watches,
-    done_without_a_call, forgot,
+    done_without_a_call, forgot, is_covered,
     linear::{Budget, Entry, Linear, check, shortest_story},
     made_twice, out_of_order, read_too_early, revisions, two_leaders, went_back,
 };
@@ -103,16 +103,19 @@ pub fn rule(evidence: &Evidence) -> Ruling {
     let done = done_without_a_call(events.values().copied(), journal);
     ruling.all_guilty("done without a call", done);
     ruling.all_guilty("watch", broken_watches(&evidence.watches));
-    let (committed, not_in_turn) = revisions(events.values().copied());
+    let (committed, not_in_turn) = revisions(&evidence.watches);
     ruling.all_guilty("revisions", not_in_turn);
-    let unheard = acknowledged_unheard(&evidence.operations, &committed);
+    let unheard = acknowledged_unheard(evidence, &committed);
     ruling.all_guilty("acknowledged, and no event", unheard);
     ruling.all_guilty(
         "local read went back",
         went_back(&evidence.local, &evidence.restarts),
     );
-    let committed: BTreeSet<_> = committed.into_keys().collect();
-    let early = read_too_early(&evidence.local, &made(&evidence.operations), &committed);
+    let made = made(&evidence.operations);
+    // Some were committed while nobody listened, and were acknowledged.
+    let acknowledged = made.iter().map(|one| (one.id, one.revision));
+    let committed: BTreeSet<_> = committed.into_keys().chain(acknowledged).collect();
+    let early = read_too_early(&evidence.local, &made, &committed);
     ruling.all_guilty("local read of the uncommitted", early);
     ruling.all_guilty("two leaders", two_leaders(&evidence.samples));
     ruling.all_guilty("forgot", forgot(&evidence.samples, &evidence.restarts));
@@ -280,13 +283,10 @@ fn made(operations: &[Recorded]) -> Vec<Made> {
     made.collect()
 }
 
-/// Acknowledged revisions of which no event tells, or one after the index that was answered.
-fn acknowledged_unheard(
-    operations: &[Recorded],
-    committed: &BTreeMap<(u64, u64), u64>,
-) -> Vec<String> {
+/// Acknowledged revisions of which no event tells, though somebody listened, or one after the index that was answered.
+fn acknowledged_unheard(evidence: &Evidence, committed: &BTreeMap<(u64, u64), u64>) -> Vec<String> {
     let mut guilty = Vec::new();
-    for operation in operations {
+    for operation in &evidence.operations {
         let Did::Changed {
             asked,
             outcome:
@@ -302,7 +302,11 @@ fn acknowledged_unheard(
             continue;
         };
         let heard = committed.get(&(*stack_id, *revision));
-        if asked.revises() && heard.is_none_or(|heard| heard > index) {
+        let is_wrong = match heard {
+            Some(heard) => heard > index,
+            None => is_covered(&evidence.watches, *index),
+        };
+        if asked.revises() && is_wrong {
             guilty.push(format!(
                 "{} of {} was acknowledged as revision {revision} of {stack_id} at index {index}, and events have it \
                  at {heard:?}",

@@ -107,7 +107,9 @@ pub fn read_too_early(
                 read.member, seen.revision, read.stack, seen.id
             ));
         }
-        if !committed.contains(&at) {
+        // A stack has every revision before one that was committed.
+        let later = (seen.id, u64::MAX);
+        if committed.range(at..=later).next().is_none() {
             guilty.push(format!(
                 "{} showed revision {} of {} ({}), which no event tells of",
                 read.member, seen.revision, read.stack, seen.id

@@ -25,7 +25,8 @@ pub use stock::{Declared, Stock, not_as_declared, stock};
 pub use terms::{Sample, forgot, two_leaders};
 pub use tokens::accepted_backwards;
 pub use watches::{
-    End, Event, Heard, Place, Recording, Scope, Start, all_events, broken_watches, revisions,
+    End, Event, Heard, Place, Recording, Scope, Start, all_events, broken_watches, is_covered,
+    revisions,
 };
 
 #[cfg(test)]

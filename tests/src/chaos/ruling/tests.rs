@@ -134,7 +134,10 @@ fn a_stale_read_is_told_with_what_it_contradicts() {
 fn an_acknowledged_revision_of_which_no_event_tells_or_a_later_one_is_guilty() {
     let mut evidence = innocent();
     evidence.watches[0].heard.pop();
+    assert_eq!(guilty(&evidence), [""; 0], "nobody listened then");
+    evidence.watches[0].heard.push(Heard::Progress(9));
     assert_eq!(guilty(&evidence), ["acknowledged, and no event"]);
+    evidence.watches[0].heard.pop();
     evidence.watches[0].heard.push(revised(10, 2));
     assert_eq!(guilty(&evidence), ["acknowledged, and no event"]);
 }

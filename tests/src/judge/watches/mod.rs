@@ -108,7 +108,7 @@ impl Recording {
         })
     }
 
-    /// After what, and up to what, it claims to have heard everything.
+    /// After what, and up to what, it has heard everything, as it was told.
     fn covers(&self) -> Option<(Place, Place)> {
         let mut begins = match self.start {
             Start::After(place) => Some(place),
@@ -125,11 +125,6 @@ impl Recording {
             }
             ends = ends.max(Some(place));
         }
-        // A stack that is gone has nothing more to say.
-        let ends = match self.end {
-            End::Gone => Some((u64::MAX, END_OF_ENTRY)),
-            End::Broken | End::HistoryGone => ends,
-        };
         Some((begins?, ends?))
     }
 
@@ -219,7 +214,7 @@ fn out_of_order(recording: &Recording) -> Vec<String> {
 
 /// What others heard in the part of the log that a recording covers, and it did not.
 fn gaps(recording: &Recording, union: &BTreeMap<Place, (&Event, &Recording)>) -> Vec<String> {
-    let Some((begins, ends)) = recording.covers() else {
+    let Some((begins, mut ends)) = recording.covers() else {
         return Vec::new();
     };
     let id = match recording.scope {
@@ -230,6 +225,13 @@ fn gaps(recording: &Recording, union: &BTreeMap<Place, (&Event, &Recording)>) ->
             None => return Vec::new(),
         },
     };
+    if recording.end == End::Gone {
+        // That it is gone is the last word about it, whatever is found of it later.
+        let last_word = union.range(begins..).find(|(_, (event, _))| {
+            event.kind == "deleted" && id.is_none_or(|id| id == event.stack_id)
+        });
+        ends = last_word.map_or(ends, |(place, _)| ends.max(*place));
+    }
     let heard: BTreeMap<Place, &Event> = recording
         .events()
         .map(|event| (event.place(), event))
@@ -244,27 +246,39 @@ fn gaps(recording: &Recording, union: &BTreeMap<Place, (&Event, &Recording)>) ->
     told.collect()
 }
 
-/// The stacks and revisions that events tell of, with their log indexes; and what is guilty: revisions of a stack that are
-/// not counted up one by one.
-pub fn revisions<'a>(
-    events: impl IntoIterator<Item = &'a Event>,
-) -> (BTreeMap<(u64, u64), u64>, Vec<String>) {
-    let mut revisions = BTreeMap::new();
-    let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut guilty = Vec::new();
-    for event in events.into_iter().filter(|event| event.kind == "revised") {
-        let words = event.text.trim_start_matches("revision ");
-        let digits = words.split(':').next().unwrap_or_default();
-        let Ok(revision) = digits.parse::<u64>() else {
-            guilty.push(format!("{event:?} names no revision"));
-            continue;
+/// Whether some recording of all stacks has heard everything that there is at a log index.
+pub fn is_covered(recordings: &[Recording], index: u64) -> bool {
+    let covers = |recording: &Recording| {
+        let Some((begins, ends)) = recording.covers() else {
+            return false;
         };
-        let newest = newest.entry(event.stack_id).or_default();
-        if revision != *newest + 1 {
-            guilty.push(format!("{event:?} came after revision {newest}"));
+        begins < (index, 0) && (index, END_OF_ENTRY) <= ends
+    };
+    let all = recordings.iter().filter(|one| one.scope == Scope::All);
+    all.into_iter().any(covers)
+}
+
+/// The stacks and revisions that events tell of, with their log indexes; and what is guilty: revisions of a stack that
+/// somebody did not hear counted up one by one.
+pub fn revisions(recordings: &[Recording]) -> (BTreeMap<(u64, u64), u64>, Vec<String>) {
+    let mut revisions = BTreeMap::new();
+    let mut guilty = Vec::new();
+    for recording in recordings {
+        let mut newest: BTreeMap<u64, u64> = BTreeMap::new();
+        for event in recording.events().filter(|event| event.kind == "revised") {
+            let words = event.text.trim_start_matches("revision ");
+            let digits = words.split(':').next().unwrap_or_default();
+            let Ok(revision) = digits.parse::<u64>() else {
+                guilty.push(format!("{event:?} names no revision"));
+                continue;
+            };
+            // What was before its beginning it does not know.
+            let before = newest.insert(event.stack_id, revision);
+            if before.is_some_and(|before| revision != before + 1) {
+                guilty.push(format!("{event:?} came after revision {before:?}"));
+            }
+            revisions.insert((event.stack_id, revision), event.index);
         }
-        *newest = revision;
-        revisions.insert((event.stack_id, revision), event.index);
     }
     (revisions, guilty)
 }

@@ -133,14 +133,45 @@ fn a_watch_of_one_stack_hears_all_of_it_and_nothing_else() {
         broken_watches(&[whole(), of("t", all[..1].to_vec())]).len(),
         1
     );
-    let ended = Recording {
-        end: End::Gone,
-        ..of("s", all[..3].to_vec())
+}
+
+#[test]
+fn a_watch_of_a_stack_that_is_gone_has_heard_all_up_to_that_and_nothing_of_what_is_found_later() {
+    let deleted = |index| {
+        Heard::Event(Event {
+            index,
+            stack_id: 5,
+            stack: "s".to_owned(),
+            kind: "deleted".to_owned(),
+            ..Event::default()
+        })
     };
-    assert_eq!(
-        broken_watches(&[whole(), ended]).len(),
-        1,
-        "gone, and 12/0 was to come"
+    let all = vec![
+        event(7, 0),
+        event(9, 0),
+        deleted(12),
+        event(15, 0),
+        deleted(16),
+    ];
+    let whole = recording(Start::After((6, 0)), all.clone());
+    let of_one = |heard: &[Heard]| Recording {
+        scope: Scope::Named("s".to_owned()),
+        end: End::Gone,
+        ..recording(Start::After((6, 0)), heard.to_vec())
+    };
+    assert_eq!(broken_watches(&[whole.clone(), of_one(&all[..3])]), [""; 0]);
+    let missed = broken_watches(&[whole, of_one(&all[..1])]);
+    assert_eq!(missed.len(), 2, "9/0 and the end: {missed:?}");
+}
+
+#[test]
+fn what_somebody_heard_all_of_is_covered() {
+    assert!(is_covered(&[whole()], 7) && is_covered(&[whole()], 12));
+    assert!(!is_covered(&[whole()], 6) && !is_covered(&[whole()], 13));
+    let ends_with_an_event = recording(Start::After((6, 0)), vec![event(7, 0)]);
+    assert!(
+        !is_covered(&[ends_with_an_event], 7),
+        "there may be more at 7"
     );
 }
 
@@ -153,12 +184,22 @@ fn revisions_are_counted_up_one_by_one() {
         text: text.to_owned(),
         ..Event::default()
     };
+    let heard = |events: &[Event]| {
+        let heard = events.iter().cloned().map(Heard::Event);
+        recording(Start::Now, heard.collect())
+    };
     let right = [
         revised(5, "revision 1"),
         revised(8, "revision 2: back to revision 1"),
     ];
     let expected = BTreeMap::from([((5, 1), 5), ((5, 2), 8)]);
-    assert_eq!(revisions(&right), (expected, Vec::new()));
+    assert_eq!(revisions(&[heard(&right)]), (expected, Vec::new()));
+    let parts = [heard(&right[..1]), heard(&[revised(12, "revision 4")])];
+    assert_eq!(
+        revisions(&parts).1,
+        [""; 0],
+        "nobody claims to have heard 3"
+    );
     let lost = [revised(5, "revision 1"), revised(8, "revision 3")];
-    assert_eq!(revisions(&lost).1.len(), 1);
+    assert_eq!(revisions(&[heard(&lost)]).1.len(), 1);
 }
