@@ -339,7 +339,7 @@ impl Watching {
             ));
         }
         // Which of that entry's events went with it is not known any more.
-        if after > 0 && (removed, END_OF_ENTRY) > self.cursor && removed > self.missing.removed {
+        if (removed, END_OF_ENTRY) > self.cursor && removed > self.missing.removed {
             return gone(format!(
                 "a stack was removed at index {removed}, and its history with it; not all of that entry was seen before"
             ));
