@@ -109,7 +109,7 @@ async fn five_members_and_a_learner_change_roles_and_are_split_and_nothing_is_lo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "an order was broken once, under load, and why is not known: docs/chaos.md, Open"]
+#[ignore = "the verdict on order does not know of what makes way: docs/chaos.md, Open"]
 async fn members_die_between_two_steps_and_disks_fail_and_nothing_is_lost() {
     let faults = [
         "die_at_log_before_flush",
