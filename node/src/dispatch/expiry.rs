@@ -13,7 +13,6 @@ use tokio::sync::broadcast;
 
 use crate::lease::clock::{BootTime, BootTimer, Moment};
 use crate::lease::hub::Hub;
-use crate::lease::reach::registered;
 use crate::lease::table::LeaseView;
 use crate::replica::{Leadership, Replica};
 
@@ -31,8 +30,8 @@ pub(super) async fn run(replica: Replica, leadership: Leadership, hub: Arc<Hub>)
     let mut changes = replica.changes();
     let mut stirred = hub.stirred();
     loop {
+        hub.take_in_registered();
         let now = BootTime::now();
-        hub.with_table(|table| table.registered(registered(&replica), now));
         let due = hub.with_table(|table| table.expire_due(now));
         for engine in due {
             expire(&replica, &leadership, &hub, engine).await;

@@ -139,6 +139,15 @@ impl Hub {
         use_it(&mut lock(&self.table))
     }
 
+    /// Takes in which engines the state has as alive. One that is new may take work from here on, if it is attached.
+    pub fn take_in_registered(&self) {
+        let registered = self.leading.registered();
+        let any_new = lock(&self.table).registered(registered, BootTime::now());
+        if any_new {
+            self.stir();
+        }
+    }
+
     /// How an engine's lease stands.
     pub fn view(&self, engine: EngineRef) -> LeaseView {
         lock(&self.table).view(&engine, BootTime::now())
@@ -221,7 +230,9 @@ impl Hub {
         let mut verdict = table.heartbeat(engine, said, standing, now);
         if verdict == Verdict::Refused(Refusal::NotRegistered) {
             // Its registration may be applied and not yet taken in here.
-            table.registered(self.leading.registered(), now);
+            drop(table);
+            self.take_in_registered();
+            table = lock(&self.table);
             verdict = table.heartbeat(engine, said, standing, now);
         }
         if table.view(&engine, now) != before {
@@ -367,6 +378,21 @@ mod tests {
     fn hub() -> (Arc<Hub>, Inflow) {
         let table = LeaseTable::new(LeaseSettings::default(), BootTime::now());
         Hub::new(Box::new(Sure), Arc::new(Mutex::new(table)))
+    }
+
+    #[test]
+    fn who_waits_for_engines_hears_of_one_that_attached_before_its_registration_was_taken_in() {
+        let (hub, _inflow) = hub();
+        let (outbound, _out) = mpsc::channel(1);
+        lock(&hub.links).insert(ENGINE, outbound);
+        let mut stirred = hub.stirred();
+        assert!(!hub.takes_work(ENGINE));
+        hub.take_in_registered();
+        assert!(hub.takes_work(ENGINE));
+        assert!(stirred.has_changed().unwrap());
+        stirred.mark_unchanged();
+        hub.take_in_registered();
+        assert!(!stirred.has_changed().unwrap(), "nothing is new");
     }
 
     proptest! {

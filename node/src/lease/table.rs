@@ -121,10 +121,12 @@ impl<E: Ord + Copy> LeaseTable<E> {
         }
     }
 
-    /// Takes in which engines the state has as alive. One that is new gets a full period.
-    pub fn registered(&mut self, engines: impl IntoIterator<Item = E>, now: BootTime) {
+    /// Takes in which engines the state has as alive. One that is new gets a full period. Says whether any is new.
+    pub fn registered(&mut self, engines: impl IntoIterator<Item = E>, now: BootTime) -> bool {
         let mut held = BTreeMap::new();
+        let mut any_new = false;
         for engine in engines {
+            any_new |= !self.held.contains_key(&engine);
             let entry = self.held.get(&engine).copied().unwrap_or(Held {
                 renewed_at: now,
                 applied_index: 0,
@@ -136,6 +138,7 @@ impl<E: Ord + Copy> LeaseTable<E> {
             held.insert(engine, entry);
         }
         self.held = held;
+        any_new
     }
 
     /// Decides on a heartbeat.
