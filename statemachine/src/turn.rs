@@ -25,6 +25,8 @@ pub(crate) struct Turn<'s> {
     events: Vec<Event>,
     /// Resources to be examined before the entry ends.
     pub(crate) examine: VecDeque<ResourceId>,
+    /// Resources that may have an instance to retain.
+    pub(crate) retaining: BTreeSet<ResourceId>,
     /// Settled resources that have dependents to tell; the last is carried on first.
     pub(crate) telling: Vec<ResourceId>,
     /// Resources that are settled no more and have dependents that have yet to hear; likewise.
@@ -65,6 +67,7 @@ impl<'s> Turn<'s> {
             rows: BTreeMap::new(),
             events: Vec::new(),
             examine: VecDeque::new(),
+            retaining: BTreeSet::new(),
             telling: Vec::new(),
             unsettling: Vec::new(),
             tells_left,

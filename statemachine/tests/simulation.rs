@@ -148,6 +148,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
         "a deposed object is removed by hand while what is protected holds up its deletion",
     ),
     (
+        294_017,
+        "what is retained goes after those that go before it, in whatever order they are seen",
+    ),
+    (
         347_055,
         "a staged change that expired is dropped item by item",
     ),

@@ -14,7 +14,6 @@ impl Turn<'_> {
     pub(crate) fn reshape(&mut self, id: ResourceId) -> bool {
         self.heal_due(id)
             || self.forget_absent(id)
-            || self.retain(id)
             || (self.is_heard(id) && (self.take_back_due(id) || self.replace_other_type(id)))
     }
 

@@ -26,7 +26,7 @@ impl Turn<'_> {
                 self.examine_one(id);
                 while self.unsettle_next() {}
             }
-            if !self.tell_next() {
+            if !self.tell_next() && !self.retain_next() {
                 return;
             }
         }
@@ -37,6 +37,7 @@ impl Turn<'_> {
         while self.reshape(id) {}
         self.judge_settled(id);
         self.place_work(id);
+        self.note_retained(id);
         self.count_phase(id);
         self.collect_resource(id);
     }

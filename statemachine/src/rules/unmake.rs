@@ -90,41 +90,59 @@ fn goes_before(state: &State, requirer: InstanceId) -> bool {
         || (!state.wanted(requirer) && instance.slot != Slot::None)
 }
 
+/// An instance that would be deleted now and is to be retained. What was made half-way, or found late, never was the
+/// resource.
+fn to_retain(state: &State, id: ResourceId) -> Option<InstanceId> {
+    let policy = state.resource(id).policy()?;
+    if policy.deletion != DeletionPolicy::Retain {
+        return None;
+    }
+    let whole = |instance: &InstanceId| !state.instance(*instance).row.condemned;
+    let mut instances = state.instances_of(id).into_iter().filter(whole);
+    instances.find(|instance| {
+        let standing = delete_standing(state, *instance, |_| false);
+        matches!(
+            standing,
+            Standing::Now(_) | Standing::Later(..) | Standing::Waits(WaitReason::Failed { .. })
+        )
+    })
+}
+
 impl Turn<'_> {
-    /// `deletion_policy: retain` forgets what would be deleted; but what was made half-way, or found
-    /// late, never was the resource.
-    pub(crate) fn retain(&mut self, id: ResourceId) -> bool {
-        let retain = self
-            .state
-            .resource(id)
-            .policy()
-            .is_some_and(|policy| policy.deletion == DeletionPolicy::Retain);
-        if !retain {
-            return false;
-        }
-        let whole = |instance: &InstanceId| !self.state.instance(*instance).row.condemned;
-        let mut instances = self.state.instances_of(id).into_iter().filter(whole);
-        let due = instances.find(|instance| {
-            let standing = delete_standing(self.state, *instance, |_| false);
-            matches!(
-                standing,
-                Standing::Now(_) | Standing::Later(..) | Standing::Waits(WaitReason::Failed { .. })
-            )
-        });
-        if let Some(instance) = due {
-            self.tell_instance(
-                instance,
-                EventKind::Forgotten,
-                "retained: forgotten, not deleted",
-            );
-            let left = self.state.instance(instance).row.physical_id.clone();
-            self.forget(instance);
-            if let Some(tombstone) = self.state.tombstones.get_mut(&instance) {
-                tombstone.retained = left;
-                self.touch_tombstone(instance);
+    /// `deletion_policy: retain` forgets what would be deleted, once nothing else follows from the entry: who goes before
+    /// it is known only then, and what is forgotten stays forgotten. False: nothing is to be forgotten.
+    pub(crate) fn retain_next(&mut self) -> bool {
+        while let Some(id) = self.retaining.pop_first() {
+            if !self.state.resources.contains_key(&id) {
+                continue;
+            }
+            if let Some(instance) = to_retain(self.state, id) {
+                self.let_go(instance);
+                return true;
             }
         }
-        due.is_some()
+        false
+    }
+
+    fn let_go(&mut self, instance: InstanceId) {
+        self.tell_instance(
+            instance,
+            EventKind::Forgotten,
+            "retained: forgotten, not deleted",
+        );
+        let left = self.state.instance(instance).row.physical_id.clone();
+        self.forget(instance);
+        if let Some(tombstone) = self.state.tombstones.get_mut(&instance) {
+            tombstone.retained = left;
+            self.touch_tombstone(instance);
+        }
+    }
+
+    /// Notes that the resource may have something to retain.
+    pub(crate) fn note_retained(&mut self, id: ResourceId) {
+        if to_retain(self.state, id).is_some() {
+            self.retaining.insert(id);
+        }
     }
 
     /// Keeps the stack's count of unwanted instances.
