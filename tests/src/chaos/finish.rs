@@ -102,10 +102,12 @@ impl Run {
 
     async fn push_on(&mut self, stack: &v1::Stack) {
         let name = StackName::within(&stack.namespace, &stack.name);
-        if stack.status == "paused" {
+        // A deletion that is paused is called "deleting", and can't go on.
+        if stack.status == "paused" || (stack.status == "deleting" && stack.stuck) {
             // If it does not work now, it is tried again with the next look.
             self.resume(&name).await;
-        } else if stack.status == "failed" || stack.stuck {
+        }
+        if stack.status == "failed" || (stack.stuck && stack.status != "paused") {
             let all = self.client.list_resources(&name, Read::default(), true);
             for resource in all.all().await.unwrap_or_default() {
                 if resource.phase == "failed" {

@@ -96,7 +96,10 @@ pub fn rule(evidence: &Evidence) -> Ruling {
     };
     let journal = &evidence.journal;
     ruling.all_guilty("made twice", made_twice(journal));
-    ruling.all_guilty("out of order", out_of_order(journal));
+    ruling.all_guilty(
+        "out of order",
+        out_of_order(journal, events.values().copied()),
+    );
     ruling.all_guilty("accepted backwards", accepted_backwards(journal));
     let changes = changes(&evidence.operations);
     ruling.all_guilty("assigned too late", assigned_too_late(journal, &changes));

@@ -3,6 +3,7 @@
 
 use crate::command::AssignItem;
 use crate::digest::Digest;
+use crate::event::EventKind;
 use crate::id::{InstanceId, ResourceId, Token};
 use crate::row::{Action, AssignmentRow, EffectRow, InstanceRow, Observed, Role};
 use crate::rules::look::aim_of;
@@ -136,6 +137,7 @@ impl Turn<'_> {
             true => self.cut_requirers(id),
             false => Box::default(),
         };
+        self.tell_makes_way(id, &cut);
         let effect = self.effect(id, Action::Delete, definition, None, item.not_after_ms);
         let requires = self.state.instance(id).row.requires.clone();
         let assignment = AssignmentRow {
@@ -150,6 +152,20 @@ impl Turn<'_> {
             row.effect = Some(Box::new(effect));
             row.assignment = Some(Box::new(assignment));
         });
+    }
+
+    /// It is deleted although others stand on it, which people should not have to guess.
+    fn tell_makes_way(&mut self, id: InstanceId, cut: &[InstanceId]) {
+        let Some(first) = cut.first() else { return };
+        let owner = self.state.instance(*first).row.resource;
+        let first = &self.state.resource(owner).row.name;
+        let more = match cut.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let text =
+            format!("makes way for its successor, though {first}{more} still referred to it");
+        self.tell_instance(id, EventKind::Replacing, text);
     }
 
     fn assignment(
