@@ -123,6 +123,7 @@ pub(crate) async fn start(
         scope,
         cursor,
         names,
+        any_gone: false,
         missing: Missing::default(),
         replies,
         snapshots: request.with_stack,
@@ -164,6 +165,8 @@ struct Watching {
     cursor: Place,
     /// Of every stack in scope that was there at the cursor, or came since.
     names: Names,
+    /// Some of these are gone.
+    any_gone: bool,
     /// What was not kept any more when it began from the oldest on.
     missing: Missing,
     replies: mpsc::Sender<Result<v1::WatchReply, Status>>,
@@ -218,6 +221,7 @@ impl Watching {
                     if count % SIGNS_A_PROOF == 0 {
                         self.prove().await?;
                     }
+                    self.forget_names();
                     self.say_progress().await?;
                 }
             }
@@ -244,6 +248,22 @@ impl Watching {
             self.say_progress().await?;
         }
         Ok(())
+    }
+
+    /// The names of stacks that are gone are needed no more once all that was applied has been told. Not with the event that
+    /// says so: one that is gone comes back, without a name, when a late effect of its past is heard of.
+    fn forget_names(&mut self) {
+        if !self.any_gone {
+            return;
+        }
+        let (now, index) = self
+            .api
+            .replica
+            .read_at(|state, index| (self.scope.names(state), index));
+        if (index, END_OF_ENTRY) <= self.cursor {
+            self.names = now;
+            self.any_gone = false;
+        }
     }
 
     fn contains(&self, id: StackId, (namespace, _): &(Text, Text)) -> bool {
@@ -389,7 +409,7 @@ impl Watching {
                 self.say_gone(id).await
             }
             Scope::Namespace(_) if event.kind == EventKind::Deleted => {
-                self.names.forget(id);
+                self.any_gone = true;
                 Ok(())
             }
             _ => Ok(()),
