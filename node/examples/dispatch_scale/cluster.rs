@@ -291,9 +291,7 @@ impl Cluster {
     fn decide(&mut self) -> bool {
         let candidates = self.candidates();
         let began = Instant::now();
-        let picked = self
-            .chooser
-            .decide(&self.machine, self.now_ms, &candidates);
+        let picked = self.chooser.decide(&self.machine, self.now_ms, &candidates);
         let took = began.elapsed();
         if picked.is_empty() {
             self.times.idle.add(took);

@@ -102,7 +102,10 @@ mod tests {
             samples.add(Duration::from_micros(took_us));
         }
         let spread = samples.spread();
-        assert_eq!((spread.count, spread.p50_us, spread.max_us), (3, 20.0, 30.0));
+        assert_eq!(
+            (spread.count, spread.p50_us, spread.max_us),
+            (3, 20.0, 30.0)
+        );
     }
 
     #[test]

@@ -111,8 +111,14 @@ mod tests {
             ..Figures::default()
         };
         let table = table(&[converged, Figures::default()]);
-        let columns: Vec<usize> = table.lines().map(|line| line.matches('|').count()).collect();
-        assert!(columns.iter().all(|count| *count == columns[0]), "{columns:?}");
+        let columns: Vec<usize> = table
+            .lines()
+            .map(|line| line.matches('|').count())
+            .collect();
+        assert!(
+            columns.iter().all(|count| *count == columns[0]),
+            "{columns:?}"
+        );
         assert_eq!(table.matches("cut short").count(), 1);
     }
 }
