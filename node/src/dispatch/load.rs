@@ -91,10 +91,9 @@ impl<E: Ord + Copy> Loads<E> {
     pub fn lightest(&self, weight: Weight, mut fits: impl FnMut(&E) -> bool) -> Option<E> {
         let mut best: Option<(&E, &Room)> = None;
         for (engine, room) in &self.rooms {
-            if room.free(weight) == 0 || !fits(engine) {
-                continue;
-            }
-            if best.is_none_or(|(_, other)| room.lighter_than(other, weight)) {
+            let lighter = best.is_none_or(|(_, other)| room.lighter_than(other, weight));
+            // Whether it fits is by far the dearest question: it is asked of few.
+            if room.free(weight) > 0 && lighter && fits(engine) {
                 best = Some((engine, room));
             }
         }
