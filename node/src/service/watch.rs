@@ -63,6 +63,14 @@ impl Scope {
         }
     }
 
+    /// It is of one stack, and that went; maybe it came back for what is heard late of its past.
+    fn is_gone(&self, state: &StateMachine) -> bool {
+        match self {
+            Self::Stack(id) => state.stack(*id).is_none_or(|stack| !stack.row.named),
+            Self::Namespace(_) => false,
+        }
+    }
+
     fn names(&self, state: &StateMachine) -> Names {
         Names::now(state, self.ids(state))
     }
@@ -289,11 +297,6 @@ impl Watching {
                 break;
             }
         }
-        if let Scope::Stack(id) = self.scope
-            && self.api.replica.read(|state| see(state, id)).is_none()
-        {
-            return self.say_gone(id).await;
-        }
         Ok(())
     }
 
@@ -304,11 +307,24 @@ impl Watching {
     fn stored(&self) -> Result<Page, Status> {
         let found = |state: &StateMachine, index| {
             let ids = self.scope.ids(state);
-            (begins(state, &ids), ids, self.scope.names(state), index)
+            let begins = begins(state, &ids);
+            (
+                self.scope.is_gone(state),
+                begins,
+                ids,
+                self.scope.names(state),
+                index,
+            )
         };
         let replica = &self.api.replica;
-        replica.read_then_at(found, |(begins, ids, names, index), rows| {
+        replica.read_then_at(found, |(is_gone, begins, ids, names, index), rows| {
             self.check_history(self.missing(begins, rows)?)?;
+            if is_gone {
+                // The last word about it is kept, and nothing of what came before that.
+                let text =
+                    "the stack is gone, and its history with it; not all of that was seen before";
+                return Err(status(Code::OutOfRange, "history_gone", text));
+            }
             let mut events = Vec::new();
             let mut horizon = None;
             for id in ids {
