@@ -139,8 +139,13 @@ impl Ground {
     }
 }
 
+/// Whether the run is to end.
+pub(super) fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 fn check_interrupted() -> Result<(), String> {
-    match INTERRUPTED.load(Ordering::Relaxed) {
+    match is_interrupted() {
         true => Err("interrupted".to_owned()),
         false => Ok(()),
     }

@@ -142,7 +142,8 @@ impl Change {
         }
     }
 
-    fn touches(self, n: usize, size: usize) -> bool {
+    /// Whether resource number `n` out of `size` is changed.
+    pub(super) fn touches(self, n: usize, size: usize) -> bool {
         self.stride(size)
             .is_some_and(|stride| (size - 1 - n).is_multiple_of(stride))
     }
