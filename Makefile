@@ -6,6 +6,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 SEEDS ?= 100000
 N ?= 100000
+SIZES ?= 1000,10000,100000
 SEED ?= 1
 MINUTES ?= 10
 STORM ?= 150
@@ -17,10 +18,10 @@ LONG_MINUTES ?= 60
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CHAOS_DIR = $(CARGO_TARGET_DIR)/chaos
 
-.PHONY: help setup build test verify fix demo cluster bench chaos-build chaos chaos-long mutants sim soak storm clean
+.PHONY: help setup build test verify fix demo cluster bench bench-curves bench-reaction bench-patch bench-restart bench-idle bench-beside chaos-build chaos chaos-long mutants sim soak storm clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 setup: ## install the system packages that are missing (Debian; needs root or sudo only then)
 	@scripts/setup.sh
@@ -53,6 +54,23 @@ cluster: build ## three members on this machine, to play with; Ctrl-C ends them
 bench: setup ## the benchmark table (N=100000 resources)
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- --resources $(N)
+
+bench-curves: setup ## every operation by shape and size, with slopes and a plot: SIZES=1000,10000,100000
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- curves --sizes $(SIZES) \
+		--json "$(CARGO_TARGET_DIR)/curves.json" --svg "$(CARGO_TARGET_DIR)/curves.svg"
+
+bench-reaction: ## how soon a change is heeded while N=100000 resources converge, and what small stacks feel
+bench-patch: ## a patch of one resource in a stack of N=100000 against one in a small stack
+bench-restart: ## a member restarted, the leader killed, an engine killed, with N=100000 resources
+bench-idle: ## what N=100000 settled resources cost
+bench-reaction bench-patch bench-restart bench-idle: bench-%: setup
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- $* --resources $(N)
+
+bench-beside: setup ## the same graphs with Terraform or OpenTofu, if one is installed
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- beside
 
 chaos-build: setup
 	@$(CARGO) build --release --locked -p anneal --bin anneal --features failpoints

@@ -3,6 +3,7 @@
 //!
 //! Nothing here looks inside a member: it starts, signals and asks it as an operator would.
 
+pub mod bench;
 pub mod chance;
 pub mod chaos;
 pub mod cloud;

@@ -13,6 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{binary, eventually};
 
+/// The variable that says what a member logs.
+const LOG: &str = "ANNEAL_LOG";
+
+/// What a member logs if whoever runs this does not say: what it does by itself, and how even its pace is.
+const LOGGED: &str = "info,openraft=error,h2=warn,tower=warn,anneal_node::pace=debug";
+
 /// How a member is started.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -72,6 +78,9 @@ impl MemberProcess {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
+        if std::env::var_os(LOG).is_none() {
+            command.env(LOG, LOGGED);
+        }
         Self {
             child: command.spawn().expect("the member starts"),
             launch,
