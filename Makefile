@@ -60,7 +60,7 @@ bench-curves: setup ## every operation by shape and size, with slopes and a plot
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- curves --sizes $(SIZES) \
 		--json "$(CARGO_TARGET_DIR)/curves.json" --svg "$(CARGO_TARGET_DIR)/curves.svg"
 
-bench-reaction: ## small stacks beside N=100000 resources that converge, and a pause of these
+bench-reaction: ## how soon a change is heeded while N=100000 resources converge, and what small stacks feel
 bench-patch: ## a patch of one resource in a stack of N=100000 against one in a small stack
 bench-restart: ## a member restarted, the leader killed, an engine killed, with N=100000 resources
 bench-idle: ## what N=100000 settled resources cost

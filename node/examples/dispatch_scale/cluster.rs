@@ -417,7 +417,7 @@ impl Cluster {
         while let Some((_, member)) = self.away.pop_front_if(|(back, _)| *back <= round) {
             self.register(member);
         }
-        if round % EXPIRY_EVERY != 0 || self.figures.engines < 2 {
+        if !round.is_multiple_of(EXPIRY_EVERY) || self.figures.engines < 2 {
             return;
         }
         let member = self.dice.within(1, self.figures.engines);
