@@ -153,6 +153,7 @@ impl Replica {
             .checkpoints()
             .current()
             .and_then(|it| it.position().last);
+        let voters = full_voters(membership).len();
         ClusterView {
             cluster_id: self.addressee().cluster_id.clone(),
             leader: metrics.current_leader.filter(|_| self.is_led()),
@@ -162,8 +163,8 @@ impl Replica {
             applied_index,
             checkpoint_index: checkpoint.map_or(0, |last| last.index),
             purged_index: self.log().purged().map_or(0, |purged| purged.index),
-            voters: membership.voter_ids().count(),
-            learners: membership.learner_ids().count(),
+            voters,
+            learners: membership.nodes().count() - voters,
         }
     }
 
@@ -171,7 +172,7 @@ impl Replica {
     pub async fn members(&self) -> Vec<MemberView> {
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
-        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let voters = full_voters(membership);
         let leader = metrics.current_leader.filter(|_| self.is_led());
         let asked = membership.nodes().map(|(id, node)| {
             let matched = metrics.replication.as_ref().and_then(|all| *all.get(id)?);
@@ -502,6 +503,13 @@ fn who_leaves_stays(membership: &Membership) -> bool {
         .iter()
         .flatten()
         .any(|id| !stay.contains(id) && becomes_voter(id))
+}
+
+/// Who votes in every voter set. In the midst of a change there are two; who is in one of them only is not yet, or no more,
+/// what the change makes of it, and a cluster that loses the other set's majority meanwhile can't go on.
+fn full_voters(membership: &Membership) -> BTreeSet<u64> {
+    let sets = membership.get_joint_config().iter().cloned();
+    sets.reduce(|one, other| &one & &other).unwrap_or_default()
 }
 
 fn is_voter(metrics: &Metrics, member_id: u64) -> bool {
