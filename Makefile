@@ -8,7 +8,7 @@ SEEDS ?= 100000
 N ?= 100000
 SIZES ?= 1000,10000,100000
 SEED ?= 1
-MINUTES ?= 2
+MINUTES ?= 10
 STORM ?= 150
 SOAK ?= 30
 MEMBERS ?= 3
@@ -79,7 +79,7 @@ chaos-build: setup
 	@cd "$(CARGO_TARGET_DIR)/release" && cp anneal cloud chaos "$(CHAOS_DIR)"
 	@rm "$(CARGO_TARGET_DIR)/release/anneal" # it can be told to die, and nobody else should use it
 
-chaos: chaos-build ## break a cluster on purpose: SEED=1 MINUTES=2 MEMBERS=3 LEARNERS=0 POINTS=yes, as root PARTITIONS=yes DISKS=yes
+chaos: chaos-build ## break a cluster on purpose: SEED=1 MINUTES=10 MEMBERS=3 LEARNERS=0 POINTS=yes, as root PARTITIONS=yes DISKS=yes
 	@"$(CHAOS_DIR)/chaos" --seed $(SEED) --minutes $(MINUTES) \
 		--members $(MEMBERS) --learners $(LEARNERS) $(if $(PARTITIONS),--partitions) \
 		$(if $(POINTS)$(DISKS),--failpoints) $(if $(DISKS),--disks) \

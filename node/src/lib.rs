@@ -13,6 +13,7 @@ pub mod lease;
 pub mod member;
 pub mod network;
 pub mod observe;
+mod pace;
 pub mod preview;
 pub mod replica;
 pub mod service;

@@ -239,6 +239,28 @@ async fn rollback_goes_to_the_last_settled_revision_or_to_a_named_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_had_nothing_to_do_is_remembered() {
+    let world = World::new().await;
+    world.converged("web", &values(1)).await;
+    let request = id();
+    let first = world
+        .client
+        .rollback(&request, &name("web"), Some(1), None)
+        .await
+        .unwrap();
+    assert_eq!((first.revision, first.changed), (1, false));
+    world.converged("web", &values(2)).await;
+    // What an attempt comes to that was delayed until now.
+    let again = world
+        .client
+        .rollback(&request, &name("web"), Some(1), None)
+        .await
+        .unwrap();
+    assert_eq!((again.revision, again.changed), (1, false));
+    assert_eq!(world.show("web").await.revision, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_is_rolled_back_by_itself_if_the_stack_says_so() {
     let world = World::new().await;
     let mut good = up("web", &values(2));

@@ -43,12 +43,16 @@ pub struct Failure {
     pub verdict: Verdict,
     /// The provider's words, without the values of secret properties. Bounded by [`MESSAGE_MAX_BYTES`].
     pub message: String,
-    /// When the outside world said that another attempt is welcome.
+    /// When the outside world said that another attempt is welcome, up to an hour from then.
     pub retry_after: Option<Duration>,
 }
 
 /// A message is kept in replicated state, once per failed resource; beyond this it is cut in the middle.
 pub const MESSAGE_MAX_BYTES: usize = 4 * 1024;
+
+/// An outside world that asks for more is asked again after an hour all the same: a slip of its operator must not keep a
+/// resource from being made for a year.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 impl Failure {
     /// A failure that is certain to have come before any effect.
@@ -76,10 +80,10 @@ impl Failure {
         Self::new(FailureClass::Permanent, Verdict::CannotTell, message)
     }
 
-    /// The same failure, with the time that the outside world asked to wait.
+    /// The same failure, with the time that the outside world asked to wait, up to an hour.
     #[must_use]
     pub fn after(mut self, wait: Option<Duration>) -> Self {
-        self.retry_after = wait;
+        self.retry_after = wait.map(|wait| wait.min(LONGEST_WAIT));
         self
     }
 
@@ -114,6 +118,12 @@ fn bounded(message: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_outside_world_can_ask_for_more_than_an_hour() {
+        let failure = Failure::refused("later").after(Some(Duration::from_secs(31_536_000)));
+        assert_eq!(failure.retry_after, Some(LONGEST_WAIT));
+    }
 
     #[test]
     fn a_long_message_keeps_its_ends_and_its_bound() {

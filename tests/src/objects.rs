@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// The place where the objects and their journal live.
@@ -63,6 +64,14 @@ impl Objects {
             .lines()
             .map(str::to_owned)
             .collect()
+    }
+
+    /// When an object that exists was made.
+    ///
+    /// The journal does not tell for certain: who is killed between the making and the line writes none.
+    pub fn made_at(&self, name: &str) -> Option<SystemTime> {
+        let object = fs::metadata(self.dir.join(format!("{name}.object")));
+        object.and_then(|object| object.modified()).ok()
     }
 
     /// The names of the objects that exist now, sorted.

@@ -1,7 +1,7 @@
 //! A directory on a disk of its own, which is small and can be filled. Needs root.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -91,7 +91,13 @@ impl SmallDisk {
     /// When something else than the lack of room ends it.
     pub fn fill(&self) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("{}: {error}", self.at.display());
-        let mut filler = File::create(self.at.join(FILLER)).map_err(failed)?;
+        let filler = self.at.join(FILLER);
+        let mut options = OpenOptions::new();
+        let mut filler = options
+            .create(true)
+            .append(true)
+            .open(filler)
+            .map_err(failed)?;
         // The last byte too.
         for piece in [1 << 20, 4 << 10, 1] {
             let piece = vec![0; piece];

@@ -49,23 +49,13 @@ fn assert_converges_with_each_made_once(cluster: &Cluster, objects: &Objects) {
         made.values().all(|&times| times == 1),
         "made more than once: {made:?}"
     );
-    for (position, line) in objects.journal().iter().enumerate() {
-        let Some((layer, n)) = line
-            .strip_prefix("made o")
-            .and_then(|name| name.split_once('_'))
-        else {
-            continue;
-        };
-        let Ok(layer) = layer.parse::<usize>() else {
-            continue;
-        };
-        if layer > 0 {
-            let above = format!("made o{}_{n}", layer - 1);
-            assert!(
-                objects.journal()[..position].contains(&above),
-                "{line} before {above}"
-            );
-        }
+    for n in 0..WIDTH {
+        let names = (0..LAYERS).map(|layer| format!("o{layer}_{n}"));
+        let made: Vec<_> = names.map(|name| objects.made_at(&name)).collect();
+        assert!(
+            made.is_sorted(),
+            "one before what it refers to: {n} at {made:?}"
+        );
     }
 }
 

@@ -117,12 +117,11 @@ impl Assigner {
     }
 
     fn candidates(&self) -> Vec<Candidate> {
-        let live: Vec<Candidate> = self
-            .replica
-            .read(|machine| Candidate::all(machine).collect());
-        live.into_iter()
-            .filter(|found| self.hub.takes_work(found.engine))
-            .collect()
+        let admitted = |machine: &StateMachine| Candidate::all(machine).collect();
+        let mut candidates: Vec<Candidate> = self.replica.read(admitted);
+        self.hub
+            .retain_takers(&mut candidates, |found| found.engine);
+        candidates
     }
 
     fn decided(&mut self, picked: Vec<Picked>, result: Result<Committed, ProposeError>) {

@@ -20,7 +20,7 @@ pub enum Weight {
 pub const INLINE_CAPACITY: u32 = 1_024;
 
 /// What is known of one engine that takes work.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Room {
     /// Provider calls at a time.
     pub capacity: u32,
@@ -56,45 +56,46 @@ impl Room {
 #[derive(Debug)]
 pub struct Loads<E> {
     rooms: BTreeMap<E, Room>,
+    /// What those have that take no work now: an engine that is out of reach for a moment goes on with what it was given.
+    away: BTreeMap<E, Room>,
 }
 
 impl<E> Default for Loads<E> {
     fn default() -> Self {
         Self {
             rooms: BTreeMap::new(),
+            away: BTreeMap::new(),
         }
     }
 }
 
 impl<E: Ord + Copy> Loads<E> {
-    /// Takes in which engines there are. Counts of those that stay are kept.
+    /// Takes in which engines take work. Counts are kept, also of those that do not.
     pub fn engines(&mut self, engines: impl IntoIterator<Item = (E, u32)>) {
-        let mut rooms = BTreeMap::new();
+        self.away.append(&mut self.rooms);
         for (engine, capacity) in engines {
             let (calls, inline) = self
-                .rooms
-                .get(&engine)
+                .away
+                .remove(&engine)
                 .map_or((0, 0), |room| (room.calls, room.inline));
-            rooms.insert(
-                engine,
-                Room {
-                    capacity,
-                    calls,
-                    inline,
-                },
-            );
+            let room = Room {
+                capacity,
+                calls,
+                inline,
+            };
+            self.rooms.insert(engine, room);
         }
-        self.rooms = rooms;
+        self.away
+            .retain(|_, room| room.calls > 0 || room.inline > 0);
     }
 
     /// The least loaded engine with room, among those that `fits` admits.
     pub fn lightest(&self, weight: Weight, mut fits: impl FnMut(&E) -> bool) -> Option<E> {
         let mut best: Option<(&E, &Room)> = None;
         for (engine, room) in &self.rooms {
-            if room.free(weight) == 0 || !fits(engine) {
-                continue;
-            }
-            if best.is_none_or(|(_, other)| room.lighter_than(other, weight)) {
+            let lighter = best.is_none_or(|(_, other)| room.lighter_than(other, weight));
+            // Whether it fits is by far the dearest question: it is asked of few.
+            if room.free(weight) > 0 && lighter && fits(engine) {
                 best = Some((engine, room));
             }
         }
@@ -108,14 +109,17 @@ impl<E: Ord + Copy> Loads<E> {
 
     /// An engine is given an action.
     pub fn add(&mut self, engine: E, weight: Weight) {
-        if let Some(room) = self.rooms.get_mut(&engine) {
-            *Self::count(room, weight) += 1;
-        }
+        let room = match self.rooms.get_mut(&engine) {
+            Some(room) => room,
+            None => self.away.entry(engine).or_default(),
+        };
+        *Self::count(room, weight) += 1;
     }
 
     /// An engine has one action less.
     pub fn remove(&mut self, engine: E, weight: Weight) {
-        if let Some(room) = self.rooms.get_mut(&engine) {
+        let room = self.rooms.get_mut(&engine);
+        if let Some(room) = room.or_else(|| self.away.get_mut(&engine)) {
             let count = Self::count(room, weight);
             *count = count.saturating_sub(1);
         }
@@ -163,13 +167,26 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_left_takes_its_counts_along() {
+    fn an_engine_that_was_out_of_reach_still_has_what_it_had() {
         let mut loads = Loads::default();
         loads.engines([(1, 4)]);
         loads.add(1, Weight::Call);
+        loads.add(1, Weight::Call);
         loads.engines([(2, 4)]);
+        assert_eq!(loads.free(&1, Weight::Call), 0, "it takes nothing");
         loads.remove(1, Weight::Call);
         loads.engines([(1, 4), (2, 4)]);
-        assert_eq!(loads.free(&1, Weight::Call), 4);
+        assert_eq!(loads.free(&1, Weight::Call), 3);
+    }
+
+    #[test]
+    fn one_that_is_gone_and_has_nothing_is_forgotten() {
+        let mut loads = Loads::default();
+        loads.engines([(1, 4)]);
+        loads.add(1, Weight::Call);
+        loads.engines([]);
+        loads.remove(1, Weight::Call);
+        loads.engines([(2, 4)]);
+        assert!(loads.away.is_empty());
     }
 }

@@ -42,7 +42,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The engines that the state admits. Which of them can be reached is for others to say.
+    /// The engines that the state admits, in the order of their names. Which of them can be reached is for others to say.
     pub fn all(machine: &StateMachine) -> impl Iterator<Item = Self> {
         let admitted = machine.engines().filter(|found| {
             found.row.lease == LeaseState::Live && !machine.is_forgetting(&found.row.host)
@@ -113,10 +113,19 @@ pub struct Moment<'a> {
     pub machine: &'a StateMachine,
     /// Its time now.
     pub now_ms: u64,
-    /// Who takes work.
+    /// Who takes work, in the order of their names.
     pub candidates: &'a [Candidate],
     /// Work not to be proposed for now.
     pub aside: &'a dyn Fn(Work) -> bool,
+}
+
+impl Moment<'_> {
+    fn candidate(&self, engine: EngineRef) -> Option<&Candidate> {
+        let found = self
+            .candidates
+            .binary_search_by_key(&engine, |it| it.engine);
+        found.ok().and_then(|at| self.candidates.get(at))
+    }
 }
 
 impl Selector {
@@ -343,21 +352,12 @@ impl Selector {
             batch.wanting.insert(weight);
             return 0;
         }
-        let fitting: Vec<&Candidate> = moment
-            .candidates
-            .iter()
-            .filter(|found| found.fits(&view))
-            .collect();
-        let fits = |engine: &EngineRef| fitting.iter().any(|found| found.engine == *engine);
+        let fits = |engine: &EngineRef| moment.candidate(*engine).is_some_and(|it| it.fits(&view));
         let Some(engine) = self.loads.lightest(weight, fits) else {
             batch.wanting.insert(weight);
             return 0;
         };
-        let Some(candidate) = moment
-            .candidates
-            .iter()
-            .find(|found| found.engine == engine)
-        else {
+        let Some(candidate) = moment.candidate(engine) else {
             return 0;
         };
         let room = MAX_BATCH_ITEMS - batch.picked.len();

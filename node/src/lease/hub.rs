@@ -159,6 +159,17 @@ impl Hub {
             && lock(&self.table).takes_work(&engine, BootTime::now())
     }
 
+    /// Keeps those whose engines may be given work. However many there are, heartbeats wait for one look only.
+    pub fn retain_takers<T>(&self, all: &mut Vec<T>, engine_of: impl Fn(&T) -> EngineRef) {
+        let links = lock(&self.links);
+        let table = lock(&self.table);
+        let now = BootTime::now();
+        all.retain(|one| {
+            let engine = engine_of(one);
+            links.contains_key(&engine) && table.takes_work(&engine, now)
+        });
+    }
+
     /// Changes whenever who takes work may have changed.
     pub fn stirred(&self) -> watch::Receiver<u64> {
         self.stirred.subscribe()

@@ -35,6 +35,7 @@ use super::{
 use crate::{
     codec::{self, key},
     failpoint::{self, Failpoint},
+    pace::Longest,
     storage::{
         checkpoint::{Checkpoint, CheckpointData, Checkpoints},
         state::{Position, RowBatch, StateStore},
@@ -49,6 +50,9 @@ const GROUP_BYTES: usize = 8 << 20;
 const LOCK_HELD: Duration = Duration::from_millis(3);
 /// Applied groups that a slow listener may be behind before it has to look at everything.
 const GROUPS_BEHIND: usize = 1024;
+
+static LONGEST_APPLY: Longest = Longest::new("longest apply");
+static LONGEST_LOCK: Longest = Longest::new("longest time under the state's lock");
 
 /// What one group of applied entries changed, for those who follow.
 #[derive(Debug, Default)]
@@ -141,13 +145,16 @@ impl Shared {
                 if !answers.is_empty() {
                     failpoint::pass(Failpoint::ApplyMidGroup);
                 }
+                let before = Instant::now();
                 let answer = work.apply(&mut state, item.log_id, item.what)?;
+                LONGEST_APPLY.took(before.elapsed());
                 answers.push((item.responder, answer));
                 if began.elapsed() > LOCK_HELD {
                     break;
                 }
             }
             work.batch.write(&state.position)?;
+            LONGEST_LOCK.took(began.elapsed());
             failpoint::pass(Failpoint::RowsWritten);
             work.changes.index = state.position.index();
             work.changes

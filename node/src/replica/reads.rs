@@ -15,9 +15,12 @@ use openraft::{
 
 use super::{LeadershipView, ReadError, Replica, propose::leader_hint};
 use crate::network::{Addressee, Purpose};
+use crate::pace::Longest;
 
 /// Between two attempts to make sure of what was decided.
 const READ_RETRY: Duration = Duration::from_millis(50);
+
+static LONGEST_SILENCE: Longest = Longest::new("longest silence of the leader");
 
 impl Replica {
     /// Waits until this member has applied everything that was decided before the call; returns the index.
@@ -108,7 +111,10 @@ impl Replica {
     pub fn heard(&self) {
         let heard_ms = self.inner.anchor.1.elapsed().as_millis();
         let heard_ms = u64::try_from(heard_ms).unwrap_or(u64::MAX).max(1);
-        self.inner.heard_ms.store(heard_ms, Ordering::Relaxed);
+        let before_ms = self.inner.heard_ms.swap(heard_ms, Ordering::Relaxed);
+        if before_ms > 0 {
+            LONGEST_SILENCE.took(Duration::from_millis(heard_ms.saturating_sub(before_ms)));
+        }
     }
 
     /// Whether there is a leader, as far as this member can tell: it leads with a quorum behind it, or has heard of the

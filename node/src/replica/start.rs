@@ -57,7 +57,7 @@ impl Default for ReplicaConfig {
             heartbeat: Duration::from_millis(300),
             election_min: Duration::from_millis(1500),
             election_max: Duration::from_millis(3000),
-            log_cache_bytes: 64 << 20,
+            log_cache_bytes: 8 << 20,
             limits: LogLimits::default(),
         }
     }

@@ -48,11 +48,6 @@ impl Names {
     pub(crate) fn learn_all(&mut self, others: Self) {
         self.0.extend(others.0);
     }
-
-    /// A stack is gone, and that was told.
-    pub(crate) fn forget(&mut self, id: StackId) {
-        self.0.remove(&id);
-    }
 }
 
 /// An event as the wire has it.

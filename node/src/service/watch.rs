@@ -63,6 +63,14 @@ impl Scope {
         }
     }
 
+    /// It is of one stack, and that went; maybe it came back for what is heard late of its past.
+    fn is_gone(&self, state: &StateMachine) -> bool {
+        match self {
+            Self::Stack(id) => state.stack(*id).is_none_or(|stack| !stack.row.named),
+            Self::Namespace(_) => false,
+        }
+    }
+
     fn names(&self, state: &StateMachine) -> Names {
         Names::now(state, self.ids(state))
     }
@@ -123,6 +131,7 @@ pub(crate) async fn start(
         scope,
         cursor,
         names,
+        any_gone: false,
         missing: Missing::default(),
         replies,
         snapshots: request.with_stack,
@@ -164,6 +173,8 @@ struct Watching {
     cursor: Place,
     /// Of every stack in scope that was there at the cursor, or came since.
     names: Names,
+    /// Some of these are gone.
+    any_gone: bool,
     /// What was not kept any more when it began from the oldest on.
     missing: Missing,
     replies: mpsc::Sender<Result<v1::WatchReply, Status>>,
@@ -218,6 +229,7 @@ impl Watching {
                     if count % SIGNS_A_PROOF == 0 {
                         self.prove().await?;
                     }
+                    self.forget_names();
                     self.say_progress().await?;
                 }
             }
@@ -246,6 +258,22 @@ impl Watching {
         Ok(())
     }
 
+    /// The names of stacks that are gone are needed no more once all that was applied has been told. Not with the event that
+    /// says so: one that is gone comes back, without a name, when a late effect of its past is heard of.
+    fn forget_names(&mut self) {
+        if !self.any_gone {
+            return;
+        }
+        let (now, index) = self
+            .api
+            .replica
+            .read_at(|state, index| (self.scope.names(state), index));
+        if (index, END_OF_ENTRY) <= self.cursor {
+            self.names = now;
+            self.any_gone = false;
+        }
+    }
+
     fn contains(&self, id: StackId, (namespace, _): &(Text, Text)) -> bool {
         match &self.scope {
             Scope::Stack(own) => *own == id,
@@ -269,11 +297,6 @@ impl Watching {
                 break;
             }
         }
-        if let Scope::Stack(id) = self.scope
-            && self.api.replica.read(|state| see(state, id)).is_none()
-        {
-            return self.say_gone(id).await;
-        }
         Ok(())
     }
 
@@ -284,11 +307,24 @@ impl Watching {
     fn stored(&self) -> Result<Page, Status> {
         let found = |state: &StateMachine, index| {
             let ids = self.scope.ids(state);
-            (begins(state, &ids), ids, self.scope.names(state), index)
+            let begins = begins(state, &ids);
+            (
+                self.scope.is_gone(state),
+                begins,
+                ids,
+                self.scope.names(state),
+                index,
+            )
         };
         let replica = &self.api.replica;
-        replica.read_then_at(found, |(begins, ids, names, index), rows| {
+        replica.read_then_at(found, |(is_gone, begins, ids, names, index), rows| {
             self.check_history(self.missing(begins, rows)?)?;
+            if is_gone {
+                // The last word about it is kept, and nothing of what came before that.
+                let text =
+                    "the stack is gone, and its history with it; not all of that was seen before";
+                return Err(status(Code::OutOfRange, "history_gone", text));
+            }
             let mut events = Vec::new();
             let mut horizon = None;
             for id in ids {
@@ -389,7 +425,7 @@ impl Watching {
                 self.say_gone(id).await
             }
             Scope::Namespace(_) if event.kind == EventKind::Deleted => {
-                self.names.forget(id);
+                self.any_gone = true;
                 Ok(())
             }
             _ => Ok(()),

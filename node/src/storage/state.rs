@@ -31,7 +31,7 @@ use crate::{
 
 /// Bytes of rows in memory before they are flushed: what a restart replays at most, and the larger part of
 /// what storage adds to resident memory.
-const MEMTABLE_BYTES: usize = 48 << 20;
+const MEMTABLE_BYTES: usize = 16 << 20;
 /// Bytes of row blocks kept for reading.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Bits of filter per row: one in a hundred reads of an absent row touches the disk.

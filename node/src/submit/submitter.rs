@@ -171,13 +171,14 @@ impl Submitter {
             if to > now.revision {
                 return Err(Rejection::RevisionNotFound(to).into());
             }
-            if to == now.revision && !now.deleting {
-                return Ok(self.as_it_is(&now));
-            }
             let base = now.revision;
             let failed = None;
             let changing = Changing::Rollback { base, to, failed };
-            match self.go_back(asked, now, to, changing).await {
+            let went_back = match to == now.revision && !now.deleting {
+                true => self.propose(asked, changing, Difference::default()).await,
+                false => self.go_back(asked, now, to, changing).await,
+            };
+            match went_back {
                 Err(refused) if asked.base.is_none() && is_overtaken(&refused) => {}
                 other => return other,
             }

@@ -128,6 +128,13 @@ impl Turn<'_> {
         failed: Option<Revision>,
     ) -> Result<bool, Rejection> {
         self.check_rollback(id, to, failed)?;
+        let row = &self.state.stack(id).row;
+        if to == row.revision && !row.deleting && failed.is_none() {
+            // Nothing is to be done. It is decided here all the same: an answer that nobody remembers would let an earlier
+            // attempt that was delayed go back to what is an old revision by then.
+            self.check_base(id, base)?;
+            return Ok(true);
+        }
         if to == Revision::default() && failed.is_none() {
             // Back to nothing is a deletion by another name.
             self.check_delete(id)?;

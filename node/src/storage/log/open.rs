@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Bytes of log in one memtable before it becomes a file.
-const MEMTABLE_BYTES: usize = 64 << 20;
+const MEMTABLE_BYTES: usize = 16 << 20;
 /// Memtables' worth of RocksDB's own log that may be there, and that a restart replays. Votes and the like are so few that
 /// their memtable is never full: without a bound it would hold on to every file since it was begun.
 const WAL_MEMTABLES: u64 = 2;

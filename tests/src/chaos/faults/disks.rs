@@ -283,6 +283,8 @@ impl Run {
                 let why = format!("member {chosen} runs on a full disk; it says {log}");
                 return Err(Failure::Product(why));
             }
+            // What the member gives back of its own is no room for it either.
+            self.disk()?.fill()?;
             sleep(LOOK_EVERY / 10).await;
         }
         let (ended, log) = (

@@ -1,0 +1,28 @@
+//! How even the pace is: the longest that something has taken since the process began, told in the log each time that is
+//! outdone (target `anneal_node::pace`, level debug).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The longest of one kind of time.
+pub(crate) struct Longest {
+    what: &'static str,
+    us: AtomicU64,
+}
+
+impl Longest {
+    /// Nothing has been taken yet. `what` is how it is called in the log.
+    pub(crate) const fn new(what: &'static str) -> Self {
+        let us = AtomicU64::new(0);
+        Self { what, us }
+    }
+
+    /// It took so long this time.
+    pub(crate) fn took(&self, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        if us > self.us.fetch_max(us, Ordering::Relaxed) {
+            let ms = us as f64 / 1_000.0;
+            tracing::debug!(ms, "{} so far", self.what);
+        }
+    }
+}
