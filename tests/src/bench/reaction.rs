@@ -49,8 +49,8 @@ pub fn run(flags: &Flags) -> Result<(), String> {
             "times",
             "committed ms (median)",
             "effective ms (median)",
-            "entries that end what had begun (median)",
-            "outdated starts",
+            "made after it (median)",
+            "made outdated first",
         ])
     );
     for (change, samples) in changes::measure(&ground, flags.resources, flags.rounds)? {
@@ -58,7 +58,13 @@ pub fn run(flags: &Flags) -> Result<(), String> {
             let all: Vec<f64> = samples.iter().map(what).collect();
             median(&all)
         };
-        let outdated: u64 = samples.iter().map(|sample| sample.outdated).sum();
+        let after: Vec<f64> = samples
+            .iter()
+            .filter_map(|sample| sample.made_after.map(|made| made as f64))
+            .collect();
+        let outdated: Vec<bool> = samples.iter().filter_map(|it| it.made_outdated).collect();
+        let outdated =
+            (!outdated.is_empty()).then(|| outdated.iter().filter(|&&it| it).count().to_string());
         println!(
             "{}",
             row(&[
@@ -66,8 +72,8 @@ pub fn run(flags: &Flags) -> Result<(), String> {
                 samples.len().to_string(),
                 figure(of(|sample| sample.committed_ms), 1),
                 figure(of(|sample| sample.effective_ms), 1),
-                figure(of(|sample| sample.ended_after as f64), 1),
-                outdated.to_string(),
+                figure(median(&after), 0),
+                outdated.unwrap_or_default(),
             ])
         );
     }
