@@ -35,7 +35,7 @@ pub(super) fn measure(
     ground.put("bench.json", &Shape::Flat.template(size, Change::Nothing))?;
     for round in 0..rounds {
         // Each in a convergence of its own: the one before may have taken most of it.
-        let mut converging = |change: &mut dyn FnMut() -> Result<(), String>| {
+        let converging = |change: &mut dyn FnMut() -> Result<(), String>| {
             ground.timed(&["stack", "create", STACK, "-f", "bench.json"])?;
             change()?;
             ground.converged(STACK, Instant::now())?;
