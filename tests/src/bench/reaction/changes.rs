@@ -35,15 +35,16 @@ pub(super) fn measure(
     ground.put("bench.json", &Shape::Flat.template(size, Change::Nothing))?;
     for round in 0..rounds {
         // Each in a convergence of its own: the one before may have taken most of it.
-        let converging = |change: &mut dyn FnMut() -> Result<(), String>| {
+        let converging = |change: &dyn Fn() -> Result<Option<Sample>, String>| {
             ground.timed(&["stack", "create", STACK, "-f", "bench.json"])?;
-            change()?;
+            let sample = change()?;
             ground.converged(STACK, Instant::now())?;
-            ground.timed_to_end(&["stack", "delete", STACK])
+            ground.timed_to_end(&["stack", "delete", STACK])?;
+            Ok::<_, String>(sample)
         };
-        converging(&mut || Ok(patches.extend(patch(ground, size, round)?)))?;
-        converging(&mut || Ok(pauses.extend(interrupt(ground, "pause")?)))?;
-        converging(&mut || Ok(cancels.extend(interrupt(ground, "cancel")?)))?;
+        patches.extend(converging(&|| patch(ground, size, round))?);
+        pauses.extend(converging(&|| interrupt(ground, "pause"))?);
+        cancels.extend(converging(&|| interrupt(ground, "cancel"))?);
     }
     Ok(vec![
         ("patch of a resource not begun", patches),
