@@ -8,6 +8,7 @@ pub mod chance;
 pub mod chaos;
 pub mod cloud;
 mod cluster;
+mod interrupt;
 pub mod judge;
 pub mod mutants;
 mod network;
@@ -21,6 +22,7 @@ mod wal;
 
 pub use chance::Chance;
 pub use cluster::Cluster;
+pub use interrupt::interrupted;
 pub use network::Network;
 pub use objects::Objects;
 pub use process::{Launch, MemberProcess};

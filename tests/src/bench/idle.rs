@@ -15,8 +15,8 @@ use super::{
     usage::Usage,
 };
 
-/// Resources of the small stack.
-const SMALL: usize = 10;
+/// Resources of a small stack.
+pub(super) const SMALL: usize = 10;
 /// Small stacks that are timed, one after the other.
 const TIMES: usize = 11;
 

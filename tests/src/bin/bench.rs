@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use anneal_tests::bench::{beside, curves, idle, interrupt, patch, reaction, restart, table};
+use anneal_tests::{
+    bench::{beside, curves, idle, interrupt, patch, reaction, restart, table},
+    interrupted,
+};
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(
@@ -48,28 +50,13 @@ fn run(cli: Cli) -> Result<(), String> {
     }
 }
 
-/// Ctrl-C, or SIGTERM.
-async fn interrupted() {
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            eprintln!("bench: SIGTERM will not be heard: {error}");
-            return std::future::pending().await;
-        }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut measuring = tokio::task::spawn_blocking(|| run(cli));
     let ended = tokio::select! {
         ended = &mut measuring => ended,
-        () = interrupted() => {
+        () = interrupted("bench") => {
             // The members end with it, and their directories with them.
             interrupt();
             measuring.await

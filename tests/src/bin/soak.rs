@@ -2,9 +2,11 @@
 
 use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
-use anneal_tests::soak::{Settings, soak};
+use anneal_tests::{
+    interrupted,
+    soak::{Settings, soak},
+};
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
 #[command(about = "Keeps three members busy for long and watches what they use")]
@@ -23,21 +25,6 @@ struct Flags {
     report: Option<PathBuf>,
 }
 
-/// Ctrl-C, or SIGTERM.
-async fn interrupted() {
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            eprintln!("soak: SIGTERM will not be heard: {error}");
-            return std::future::pending().await;
-        }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
@@ -50,7 +37,7 @@ async fn main() -> ExitCode {
     let mut soaking = tokio::spawn(soak(settings));
     let ended = tokio::select! {
         ended = &mut soaking => ended.map_err(|e| e.to_string()),
-        () = interrupted() => {
+        () = interrupted("soak") => {
             // The members end with it.
             soaking.abort();
             let _ = soaking.await;

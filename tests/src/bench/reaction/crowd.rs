@@ -9,12 +9,10 @@ use std::{
 use crate::bench::{
     figures::{median, percentile},
     ground::Ground,
+    idle::SMALL,
     markdown::{figure, head, row},
     shape::{Change, Shape},
 };
-
-/// Resources of each.
-const SMALL: usize = 10;
 
 /// Prints rate, latency and fairness. Each stack is timed from the start of its own command line.
 pub(super) fn print(ground: &Ground, stacks: usize, submitters: usize) -> Result<(), String> {
