@@ -122,13 +122,15 @@ impl Replica {
     /// there is another.
     pub fn is_led(&self) -> bool {
         let since = match &*self.leadership().borrow() {
-            LeadershipView::Leading(_) => self.quorum_acknowledged().map(|at| at.elapsed()),
+            LeadershipView::Elected | LeadershipView::Leading(_) => {
+                self.quorum_acknowledged().map(|at| at.elapsed())
+            }
             LeadershipView::Follower(_) => {
                 let heard_ms = self.inner.heard_ms.load(Ordering::Relaxed);
                 let heard = (heard_ms > 0).then(|| Duration::from_millis(heard_ms));
                 heard.map(|heard| self.inner.anchor.1.elapsed().saturating_sub(heard))
             }
-            LeadershipView::None | LeadershipView::Elected => None,
+            LeadershipView::None => None,
         };
         since.is_some_and(|since| since < self.inner.silence)
     }
