@@ -290,8 +290,11 @@ impl Cluster {
 
     fn decide(&mut self) -> bool {
         let candidates = self.candidates();
+        let now = self.moment();
         let began = Instant::now();
-        let picked = self.chooser.decide(&self.machine, self.now_ms, &candidates);
+        let picked = self
+            .chooser
+            .decide(&self.machine, self.now_ms, now, &candidates);
         let took = began.elapsed();
         if picked.is_empty() {
             self.times.idle.add(took);

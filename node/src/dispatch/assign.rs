@@ -99,7 +99,8 @@ impl Assigner {
         }
         let now_ms = self.leadership.state_ms();
         let chooser = &mut self.chooser;
-        let decide = |machine: &StateMachine| chooser.decide(machine, now_ms, &candidates);
+        let decide =
+            |machine: &StateMachine| chooser.decide(machine, now_ms, Instant::now(), &candidates);
         let picked = self.replica.read(decide);
         if picked.is_empty() {
             return Ok(false);

@@ -13,9 +13,10 @@ use anneal_statemachine::id::{EngineRef, InstanceId, Text, Token};
 use anneal_statemachine::outcome::{Assigned, Refusal};
 use anneal_statemachine::view::AssignmentView;
 
+use super::candidate::{Candidate, Candidates};
 use super::load::Weight;
 use super::rest::Resting;
-use super::select::{Candidate, Moment, Picked, Selector};
+use super::select::{Moment, Picked, Selector};
 
 /// An assignment that stands, as far as is known.
 struct Counted {
@@ -26,6 +27,8 @@ struct Counted {
     weight: Weight,
     /// Its engine's load counts it.
     bears: bool,
+    /// When it was chosen, if by this leader.
+    since: Option<Instant>,
 }
 
 impl Counted {
@@ -64,13 +67,15 @@ impl Chooser {
         &mut self,
         machine: &StateMachine,
         now_ms: u64,
+        now: Instant,
         candidates: &[Candidate],
     ) -> Vec<Picked> {
         let resting = &self.resting;
         self.selector.decide(&Moment {
             machine,
             now_ms,
-            candidates,
+            now,
+            candidates: Candidates::new(candidates),
             aside: &|work| resting.rests(work),
         })
     }
@@ -162,9 +167,13 @@ impl Chooser {
             let Some(counted) = self.counted.get(instance) else {
                 continue;
             };
-            if !stands(machine, *instance, counted.token) {
-                self.ended(*instance);
+            if stands(machine, *instance, counted.token) {
+                continue;
             }
+            if let (Weight::Inline, Some(since)) = (counted.weight, counted.since) {
+                self.selector.took(counted.engine, since, now);
+            }
+            self.ended(*instance);
         }
     }
 
@@ -174,10 +183,7 @@ impl Chooser {
         for instance in before {
             self.ended(instance);
         }
-        let loads = candidates
-            .iter()
-            .map(|found| (found.engine, found.row.capacity));
-        self.selector.engines(loads);
+        self.selector.engines(candidates);
         let assigned: Vec<AssignmentView> = machine
             .engines()
             .flat_map(|found| machine.assignments_of(found.engine))
@@ -191,6 +197,7 @@ impl Chooser {
                 type_name: assignment.type_name,
                 weight,
                 bears: false,
+                since: None,
             };
             self.selector.began(&counted.type_name);
             let bears = counted.walk().is_none();
@@ -230,6 +237,7 @@ fn counted(picked: Picked, token: Token) -> Counted {
         type_name: picked.type_name,
         weight: picked.weight,
         bears: picked.bears,
+        since: Some(picked.since),
     }
 }
 

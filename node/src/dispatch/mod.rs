@@ -6,6 +6,7 @@
 
 mod advance;
 mod assign;
+mod candidate;
 pub mod choose;
 mod expiry;
 mod history;
@@ -17,6 +18,7 @@ mod rest;
 mod rollback;
 pub mod select;
 pub mod turns;
+mod window;
 
 pub use self::history::HistoryLimits;
 pub use self::rollback::WayBack;

@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::{Bound, RangeBounds};
+use std::time::{Duration, Instant};
 
 use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::{AssignItem, AssignWork};
 use anneal_statemachine::id::{EngineRef, StackId, Text};
-use anneal_statemachine::row::{Action, EngineRow, LeaseState};
+use anneal_statemachine::row::Action;
 use anneal_statemachine::view::{Chunk, Work, WorkView};
 
+pub use super::candidate::Candidate;
+use super::candidate::Candidates;
 use super::load::{Loads, Weight};
 use super::overdue::Overdue;
 use super::rate::Rates;
@@ -32,42 +35,6 @@ const MAX_FOLLOWED: usize = MAX_CHUNK_STEPS;
 /// How long a call may take if neither the resource nor its type says: an hour, as Heat gives a whole stack.
 const CALL_TIME_MS: u64 = 60 * 60 * 1_000;
 
-/// An engine that takes work.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// Which.
-    pub engine: EngineRef,
-    /// What it is and offers.
-    pub row: EngineRow,
-}
-
-impl Candidate {
-    /// The engines that the state admits, in the order of their names. Which of them can be reached is for others to say.
-    pub fn all(machine: &StateMachine) -> impl Iterator<Item = Self> {
-        let admitted = machine.engines().filter(|found| {
-            found.row.lease == LeaseState::Live && !machine.is_forgetting(&found.row.host)
-        });
-        admitted.map(|found| Self {
-            engine: found.engine,
-            row: found.row.clone(),
-        })
-    }
-
-    fn fits(&self, view: &WorkView) -> bool {
-        let offers = &self.row.offers;
-        let offered = offers
-            .binary_search_by(|offer| (**offer).cmp(&view.type_name))
-            .is_ok();
-        let host = view.host.as_ref().is_none_or(|host| *host == self.row.host);
-        let labels = || {
-            view.labels
-                .iter()
-                .all(|label| self.row.labels.contains(label))
-        };
-        offered && host && labels()
-    }
-}
-
 /// One item of a batch, with what to remember of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picked {
@@ -83,6 +50,8 @@ pub struct Picked {
     pub weight: Weight,
     /// Its engine's load counts it. Of the calls of a chunk, which run one after the other, that is the first.
     pub bears: bool,
+    /// When it was chosen.
+    pub since: Instant,
 }
 
 /// What is known of a type.
@@ -108,24 +77,17 @@ pub struct Selector {
 }
 
 /// What one decision goes by.
-pub struct Moment<'a> {
+pub(super) struct Moment<'a> {
     /// The state.
     pub machine: &'a StateMachine,
     /// Its time now.
     pub now_ms: u64,
-    /// Who takes work, in the order of their names.
-    pub candidates: &'a [Candidate],
+    /// The same moment by the clock of this member.
+    pub now: Instant,
+    /// Who takes work.
+    pub candidates: Candidates<'a>,
     /// Work not to be proposed for now.
     pub aside: &'a dyn Fn(Work) -> bool,
-}
-
-impl Moment<'_> {
-    fn candidate(&self, engine: EngineRef) -> Option<&Candidate> {
-        let found = self
-            .candidates
-            .binary_search_by_key(&engine, |it| it.engine);
-        found.ok().and_then(|at| self.candidates.get(at))
-    }
 }
 
 impl Selector {
@@ -164,8 +126,10 @@ impl Selector {
     }
 
     /// The engines that take work.
-    pub fn engines(&mut self, engines: impl IntoIterator<Item = (EngineRef, u32)>) {
-        self.loads.engines(engines);
+    pub fn engines(&mut self, candidates: &[Candidate]) {
+        let engines = candidates.iter();
+        self.loads
+            .engines(engines.map(|found| (found.engine, found.row.capacity)));
     }
 
     /// An action of a type is under way.
@@ -188,15 +152,20 @@ impl Selector {
         self.loads.remove(engine, weight);
     }
 
+    /// An inline action of an engine has ended now.
+    pub fn took(&mut self, engine: EngineRef, since: Instant, now: Instant) {
+        let way: Duration = now.saturating_duration_since(since);
+        self.loads.took(engine, way, now);
+    }
+
     /// How long until the rate of some type, for which ready work waits, lets more of it begin.
     pub fn rate_wait_ms(&self) -> Option<u64> {
         self.rates.wait_ms()
     }
 
     /// The next batch; empty if nothing can be given to anybody now.
-    pub fn decide(&mut self, moment: &Moment<'_>) -> Vec<Picked> {
-        let engines = moment.candidates.iter();
-        self.engines(engines.map(|found| (found.engine, found.row.capacity)));
+    pub(super) fn decide(&mut self, moment: &Moment<'_>) -> Vec<Picked> {
+        self.engines(moment.candidates.all());
         self.rates.refill(moment.now_ms);
         self.cut_short = false;
         self.overdue.begin();
@@ -352,14 +321,11 @@ impl Selector {
             batch.wanting.insert(weight);
             return 0;
         }
-        let fits = |engine: &EngineRef| moment.candidate(*engine).is_some_and(|it| it.fits(&view));
-        let Some(engine) = self.loads.lightest(weight, fits) else {
+        let Some(candidate) = self.lightest(moment, &view, weight) else {
             batch.wanting.insert(weight);
             return 0;
         };
-        let Some(candidate) = moment.candidate(engine) else {
-            return 0;
-        };
+        let engine = candidate.engine;
         let room = MAX_BATCH_ITEMS - batch.picked.len();
         let followers = self.followers(moment, &view, candidate, room.min(MAX_CHUNK_STEPS));
         let chunk = (!followers.is_empty()).then(|| batch.next_chunk());
@@ -373,6 +339,28 @@ impl Selector {
             batch.picked.push(picked);
         }
         steps
+    }
+
+    /// The least loaded engine with room that this fits.
+    fn lightest<'a>(
+        &self,
+        moment: &Moment<'a>,
+        view: &WorkView,
+        weight: Weight,
+    ) -> Option<&'a Candidate> {
+        let candidates = &moment.candidates;
+        let engine = match &view.host {
+            Some(host) => {
+                let here = candidates.on_host(host).iter().filter(|it| it.fits(view));
+                self.loads.lightest_of(weight, here.map(|it| it.engine))
+            }
+            None => {
+                let fits =
+                    |engine: &EngineRef| candidates.get(*engine).is_some_and(|it| it.fits(view));
+                self.loads.lightest(weight, fits)
+            }
+        };
+        engine.and_then(|engine| candidates.get(engine))
     }
 
     fn pick(
@@ -416,6 +404,7 @@ impl Selector {
             type_name: view.type_name.clone(),
             weight,
             bears,
+            since: moment.now,
         }
     }
 

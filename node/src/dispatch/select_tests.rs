@@ -141,7 +141,8 @@ impl Bench {
         self.selector.decide(&Moment {
             machine: &self.machine,
             now_ms: self.now_ms,
-            candidates: &candidates,
+            now: Instant::now(),
+            candidates: Candidates::new(&candidates),
             aside: &|_| false,
         })
     }
@@ -166,7 +167,9 @@ fn of(picked: &[Picked], stack: StackId) -> usize {
 #[test]
 fn a_small_stack_is_in_the_first_batch_however_large_the_other_is() {
     let mut bench = Bench::new();
-    bench.engine(1, 64);
+    for member in 1..=4 {
+        bench.engine(member, 64);
+    }
     let large = bench.stack("large", 2_000, INLINE, false, None);
     let small = bench.stack("small", 10, INLINE, false, None);
     let picked = bench.decide();
@@ -183,7 +186,9 @@ fn a_small_stack_is_in_the_first_batch_however_large_the_other_is() {
 #[test]
 fn nothing_is_picked_twice_while_its_proposal_is_under_way() {
     let mut bench = Bench::new();
-    bench.engine(1, 64);
+    for member in 1..=8 {
+        bench.engine(member, 64);
+    }
     bench.stack("one", 400, INLINE, false, None);
     let first = bench.decide();
     let second = bench.decide();

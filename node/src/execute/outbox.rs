@@ -1,10 +1,11 @@
-//! Results on their way to the leader: kept in order, in batches, until known to be applied.
+//! Results on their way to the leader: kept until known to be applied, in batches in which stacks have their turns.
 //!
-//! Pure. Knows nothing of streams; a lost stream or a new leader is `start_over`. A result may so be proposed
-//! twice; the state machine takes it once.
+//! Results of one stack stay in order; no stack waits for all that another one has to say. Pure. Knows nothing of streams; a
+//! lost stream or a new leader is `start_over`. A result may so be proposed twice; the state machine takes it once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use anneal_statemachine::id::StackId;
 use bytes::Bytes;
 
 /// Results in one batch, at most: as many as one log entry of reports should carry.
@@ -14,37 +15,51 @@ pub const MAX_BATCH_BYTES: usize = 256 * 1_024;
 /// Batches sent and not yet answered, at most: enough to keep the log busy over a round trip.
 pub const MAX_UNANSWERED_BATCHES: usize = 8;
 
-/// Results not yet known to be applied, oldest first.
+/// Results not yet known to be applied.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    waiting: VecDeque<Bytes>,
-    sent: VecDeque<(u64, Vec<Bytes>)>,
+    /// By stack, oldest first.
+    waiting: BTreeMap<StackId, VecDeque<Bytes>>,
+    /// The stacks that have some, in the order of their turns.
+    turns: VecDeque<StackId>,
+    sent: VecDeque<(u64, Vec<(StackId, Bytes)>)>,
     last_sequence: u64,
 }
 
 impl Outbox {
-    /// Adds a result.
-    pub fn push(&mut self, result: Bytes) {
-        self.waiting.push_back(result);
+    /// Adds a result about a stack.
+    pub fn push(&mut self, stack: StackId, result: Bytes) {
+        self.queue(stack).push_back(result);
     }
 
     /// The next batch to send, if one may be sent now.
     pub fn next_batch(&mut self) -> Option<(u64, Vec<Bytes>)> {
-        if self.waiting.is_empty() || self.sent.len() >= MAX_UNANSWERED_BATCHES {
+        if self.turns.is_empty() || self.sent.len() >= MAX_UNANSWERED_BATCHES {
             return None;
         }
-        let mut batch: Vec<Bytes> = Vec::new();
+        let mut batch: Vec<(StackId, Bytes)> = Vec::new();
         let mut bytes = 0;
-        while let Some(result) = self.waiting.front() {
-            bytes += result.len();
+        while let Some(stack) = self.turns.front().copied() {
+            let queue = self.queue(stack);
+            let Some(next) = queue.front() else {
+                self.waiting.remove(&stack);
+                self.turns.pop_front();
+                continue;
+            };
+            bytes += next.len();
             if batch.len() >= MAX_BATCH_RESULTS || (bytes > MAX_BATCH_BYTES && !batch.is_empty()) {
                 break;
             }
-            batch.extend(self.waiting.pop_front());
+            batch.extend(queue.pop_front().map(|result| (stack, result)));
+            self.turns.rotate_left(1);
+        }
+        if batch.is_empty() {
+            return None;
         }
         self.last_sequence += 1;
-        self.sent.push_back((self.last_sequence, batch.clone()));
-        Some((self.last_sequence, batch))
+        let results = batch.iter().map(|(_, result)| result.clone()).collect();
+        self.sent.push_back((self.last_sequence, batch));
+        Some((self.last_sequence, results))
     }
 
     /// The leader answered a batch. One that it gave up on is sent again, and all sent after it.
@@ -67,19 +82,29 @@ impl Outbox {
     /// How many results are not known to be applied.
     pub fn len(&self) -> usize {
         let sent: usize = self.sent.iter().map(|(_, batch)| batch.len()).sum();
-        self.waiting.len() + sent
+        let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
+        waiting + sent
     }
 
     /// Whether every result is known to be applied.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.sent.is_empty()
+        self.len() == 0
+    }
+
+    fn queue(&mut self, stack: StackId) -> &mut VecDeque<Bytes> {
+        self.waiting.entry(stack).or_insert_with(|| {
+            self.turns.push_back(stack);
+            VecDeque::new()
+        })
     }
 
     fn back_from(&mut self, position: usize) {
-        for (_, batch) in self.sent.drain(position..).rev() {
-            for result in batch.into_iter().rev() {
-                self.waiting.push_front(result);
-            }
+        let back: Vec<_> = self.sent.drain(position..).rev().collect();
+        for (stack, result) in back
+            .into_iter()
+            .flat_map(|(_, batch)| batch.into_iter().rev())
+        {
+            self.queue(stack).push_front(result);
         }
     }
 }
@@ -87,6 +112,9 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ONE: StackId = StackId(1);
+    const OTHER: StackId = StackId(2);
 
     fn result(number: usize) -> Bytes {
         Bytes::from(number.to_string())
@@ -101,11 +129,11 @@ mod tests {
     fn the_leader_dies_and_everything_unanswered_goes_again_in_order() {
         let mut outbox = Outbox::default();
         for number in 0..3 {
-            outbox.push(result(number));
+            outbox.push(ONE, result(number));
             outbox.next_batch().expect("room for a batch");
         }
         outbox.answered(1, true);
-        outbox.push(result(3));
+        outbox.push(ONE, result(3));
         outbox.start_over();
         let (sequence, batch) = outbox.next_batch().expect("what is left");
         assert_eq!(numbers(&batch), ["1", "2", "3"]);
@@ -119,7 +147,7 @@ mod tests {
     fn a_batch_given_up_goes_again_with_what_followed_it() {
         let mut outbox = Outbox::default();
         for number in 0..3 {
-            outbox.push(result(number));
+            outbox.push(ONE, result(number));
             outbox.next_batch().expect("room for a batch");
         }
         outbox.answered(2, false);
@@ -131,12 +159,12 @@ mod tests {
     fn batches_are_bounded_in_count_bytes_and_number() {
         let mut outbox = Outbox::default();
         for number in 0..MAX_BATCH_RESULTS + 1 {
-            outbox.push(result(number));
+            outbox.push(ONE, result(number));
         }
         let (_, batch) = outbox.next_batch().expect("a full one");
         assert_eq!(batch.len(), MAX_BATCH_RESULTS);
         for _ in 0..2 * MAX_UNANSWERED_BATCHES {
-            outbox.push(Bytes::from(vec![0; MAX_BATCH_BYTES]));
+            outbox.push(ONE, Bytes::from(vec![0; MAX_BATCH_BYTES]));
         }
         let (_, batch) = outbox.next_batch().expect("the one left over");
         assert_eq!(batch.len(), 1, "a large one goes alone");
@@ -145,5 +173,26 @@ mod tests {
             sent += 1;
         }
         assert_eq!(sent, MAX_UNANSWERED_BATCHES);
+    }
+
+    #[test]
+    fn stacks_have_their_turns_and_each_keeps_its_order() {
+        let mut outbox = Outbox::default();
+        for number in 0..2 * MAX_BATCH_RESULTS {
+            outbox.push(ONE, result(number));
+        }
+        outbox.push(OTHER, Bytes::from_static(b"a"));
+        outbox.push(OTHER, Bytes::from_static(b"b"));
+        let (_, batch) = outbox.next_batch().expect("a full one");
+        assert_eq!(numbers(&batch[..5]), ["0", "a", "1", "b", "2"]);
+        assert_eq!(outbox.len(), 2 * MAX_BATCH_RESULTS + 2);
+        outbox.start_over();
+        let (_, again) = outbox.next_batch().expect("the same");
+        let of_one = |batch: &[Bytes]| {
+            let mut numbers = numbers(batch);
+            numbers.retain(|word| word.parse::<usize>().is_ok());
+            numbers
+        };
+        assert_eq!(of_one(&again), of_one(&batch));
     }
 }

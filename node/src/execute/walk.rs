@@ -398,7 +398,7 @@ fn send(engine: &Engine, assignment: &AssignmentView, result: ActionResult) {
         item.result = verdict::too_large(item.result, report.len());
         report = codec::report(&item).encode_to_vec();
     }
-    engine.report(report.into());
+    engine.report(assignment.stack, report.into());
 }
 
 fn word(result: &ActionResult) -> &'static str {

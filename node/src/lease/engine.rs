@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anneal_statemachine::id::EngineRef;
+use anneal_statemachine::id::{EngineRef, StackId};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
@@ -124,9 +124,9 @@ impl Engine {
         self.draining.subscribe()
     }
 
-    /// Adds a result for the leader.
-    pub fn report(&self, result: Bytes) {
-        lock(&self.outbox).push(result);
+    /// Adds a result about a stack for the leader.
+    pub fn report(&self, stack: StackId, result: Bytes) {
+        lock(&self.outbox).push(stack, result);
         self.outbox_stirred.notify_one();
     }
 
@@ -227,7 +227,7 @@ mod tests {
     async fn it_is_drained_when_calls_have_ended_and_results_are_applied() {
         let engine = std::sync::Arc::new(engine());
         engine.call_began();
-        engine.report(Bytes::from_static(b"done"));
+        engine.report(StackId(1), Bytes::from_static(b"done"));
         let waits = tokio::spawn({
             let engine = std::sync::Arc::clone(&engine);
             async move { engine.drained().await }

@@ -449,7 +449,7 @@ mod tests {
                 labels: Vec::new(),
             };
             let (link, _answering) = link_of(Arc::new(Engine::new(profile)), Mute { leader, asked });
-            link.engine.report(bytes::Bytes::from_static(b"result"));
+            link.engine.report(anneal_statemachine::id::StackId(1), bytes::Bytes::from_static(b"result"));
             // Nothing was sent: whatever it answers, it answers nobody.
             let _ = link.hear(message.clone());
             prop_assert!(!link.engine.holds_lease());

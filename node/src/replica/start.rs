@@ -121,6 +121,10 @@ impl Replica {
         let raft = RaftHandle::new(id, raft_config, network, log.clone(), machine)
             .await
             .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+        // Its metrics know neither term nor membership until it has begun; who is answered has seen that.
+        raft.with_raft_state(|_| ())
+            .await
+            .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
         let anchor = (Instant::now(), TypeConfig::now());
         let mut writing = log.writing();
         let view = watch::Sender::new(LeadershipView::None);

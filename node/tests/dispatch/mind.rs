@@ -110,6 +110,7 @@ impl Leads for Mind {
         let picked = self.chooser.decide(
             machine,
             now_ms,
+            self.moment(now_ms),
             &Candidate::all(machine).collect::<Vec<_>>(),
         );
         let items = picked.iter().map(|picked| picked.item.clone()).collect();
