@@ -4,6 +4,7 @@
 
 mod call;
 mod facts;
+mod in_turn;
 mod ledger;
 pub(crate) mod order;
 pub mod outbox;

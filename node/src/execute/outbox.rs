@@ -3,10 +3,12 @@
 //! Results of one stack stay in order; no stack waits for all that another one has to say. Pure. Knows nothing of streams; a
 //! lost stream or a new leader is `start_over`. A result may so be proposed twice; the state machine takes it once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use anneal_statemachine::id::StackId;
 use bytes::Bytes;
+
+use super::in_turn::InTurn;
 
 /// Results in one batch, at most: as many as one log entry of reports should carry.
 pub const MAX_BATCH_RESULTS: usize = 512;
@@ -18,10 +20,7 @@ pub const MAX_UNANSWERED_BATCHES: usize = 8;
 /// Results not yet known to be applied.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// By stack, oldest first.
-    waiting: BTreeMap<StackId, VecDeque<Bytes>>,
-    /// The stacks that have some, in the order of their turns.
-    turns: VecDeque<StackId>,
+    waiting: InTurn<StackId, Bytes>,
     sent: VecDeque<(u64, Vec<(StackId, Bytes)>)>,
     last_sequence: u64,
 }
@@ -29,32 +28,22 @@ pub struct Outbox {
 impl Outbox {
     /// Adds a result about a stack.
     pub fn push(&mut self, stack: StackId, result: Bytes) {
-        self.queue(stack).push_back(result);
+        self.waiting.push_back(stack, result);
     }
 
     /// The next batch to send, if one may be sent now.
     pub fn next_batch(&mut self) -> Option<(u64, Vec<Bytes>)> {
-        if self.turns.is_empty() || self.sent.len() >= MAX_UNANSWERED_BATCHES {
+        if self.waiting.is_empty() || self.sent.len() >= MAX_UNANSWERED_BATCHES {
             return None;
         }
         let mut batch: Vec<(StackId, Bytes)> = Vec::new();
         let mut bytes = 0;
-        while let Some(stack) = self.turns.front().copied() {
-            let queue = self.queue(stack);
-            let Some(next) = queue.front() else {
-                self.waiting.remove(&stack);
-                self.turns.pop_front();
-                continue;
-            };
-            bytes += next.len();
+        while let Some(result) = self.waiting.peek() {
+            bytes += result.len();
             if batch.len() >= MAX_BATCH_RESULTS || (bytes > MAX_BATCH_BYTES && !batch.is_empty()) {
                 break;
             }
-            batch.extend(queue.pop_front().map(|result| (stack, result)));
-            self.turns.rotate_left(1);
-        }
-        if batch.is_empty() {
-            return None;
+            batch.extend(self.waiting.pop());
         }
         self.last_sequence += 1;
         let results = batch.iter().map(|(_, result)| result.clone()).collect();
@@ -82,29 +71,18 @@ impl Outbox {
     /// How many results are not known to be applied.
     pub fn len(&self) -> usize {
         let sent: usize = self.sent.iter().map(|(_, batch)| batch.len()).sum();
-        let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
-        waiting + sent
+        self.waiting.len() + sent
     }
 
     /// Whether every result is known to be applied.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn queue(&mut self, stack: StackId) -> &mut VecDeque<Bytes> {
-        self.waiting.entry(stack).or_insert_with(|| {
-            self.turns.push_back(stack);
-            VecDeque::new()
-        })
+        self.waiting.is_empty() && self.sent.is_empty()
     }
 
     fn back_from(&mut self, position: usize) {
-        let back: Vec<_> = self.sent.drain(position..).rev().collect();
-        for (stack, result) in back
-            .into_iter()
-            .flat_map(|(_, batch)| batch.into_iter().rev())
-        {
-            self.queue(stack).push_front(result);
+        let back = self.sent.drain(position..).rev();
+        for (stack, result) in back.flat_map(|(_, batch)| batch.into_iter().rev()) {
+            self.waiting.push_front(stack, result);
         }
     }
 }
