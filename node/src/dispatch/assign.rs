@@ -20,8 +20,9 @@ use crate::failpoint::{self, Failpoint};
 use crate::lease::hub::Hub;
 use crate::replica::{Changes, Committed, Leadership, ProposeError, Replica};
 
-/// Batches proposed and not yet decided, at most: enough to keep the log busy over a round trip.
-const MAX_PENDING_BATCHES: usize = 3;
+/// Batches proposed and not yet decided, at most: one to be carried through the log and one to follow. Each more is one more
+/// that a change of another stack waits for.
+const MAX_PENDING_BATCHES: usize = 2;
 /// After a batch that was not decided: a quorum that was lost, or a leadership that moves, is not back at once.
 const UNDECIDED_REST: Duration = Duration::from_millis(50);
 
