@@ -174,9 +174,10 @@ impl Default for Settings {
             quota_attempts: 10,
             permanent_attempts: 1,
             conflict_attempts: 3,
-            // Some tens of milliseconds of work each, so that an entry never holds up a heartbeat.
-            items_per_entry: 10_000,
-            tells_per_entry: 10_000,
+            // Some tens of milliseconds of work each, on a busy machine too, so that an entry holds up neither a heartbeat
+            // nor what others ask for meanwhile.
+            items_per_entry: 2_500,
+            tells_per_entry: 5_000,
         }
     }
 }

@@ -15,7 +15,7 @@ use anneal_statemachine::view::Work;
 use std::collections::BTreeMap;
 
 /// Two and a half times what one entry tells.
-const DEPENDENTS: usize = 25_000;
+const DEPENDENTS: usize = 12_500;
 
 struct Member {
     machine: StateMachine,

@@ -38,7 +38,7 @@ pub(super) async fn deadlines(
 ) -> Result<(), ProposeError> {
     let mut changes = replica.changes();
     loop {
-        let next_ms = replica.read(|machine| machine.due().deadline_ms);
+        let next_ms = replica.read(|machine| machine.deadline_due_ms());
         let wait_ms = next_ms.map(|next_ms| next_ms.saturating_sub(leadership.state_ms()));
         if wait_ms == Some(0) {
             let fire = CommandKind::FireDeadlines;

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::command::CommandKind;
+use anneal_statemachine::id::EngineRef;
 use anneal_statemachine::outcome::Outcome;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::broadcast;
 
+use super::candidate::{Candidate, admitted};
 use super::choose::Chooser;
-use super::select::{Candidate, Picked};
+use super::select::Picked;
 use crate::failpoint::{self, Failpoint};
 use crate::lease::hub::Hub;
 use crate::replica::{Changes, Committed, Leadership, ProposeError, Replica};
@@ -40,6 +42,8 @@ pub(super) struct Assigner {
     leadership: Leadership,
     hub: Arc<Hub>,
     chooser: Chooser,
+    /// Who takes work, in the order of their names.
+    candidates: Vec<Candidate>,
     /// Nothing is proposed before this.
     not_before: Option<Instant>,
     pending: FuturesUnordered<BoxFuture<'static, Decided>>,
@@ -57,6 +61,7 @@ impl Assigner {
             leadership,
             hub,
             chooser: Chooser::new(&registry),
+            candidates: Vec::new(),
             not_before: None,
             pending: FuturesUnordered::new(),
         }
@@ -94,14 +99,14 @@ impl Assigner {
         if self.not_before.is_some() {
             return Ok(false);
         }
-        let candidates = self.candidates();
-        if candidates.is_empty() {
+        self.look_around();
+        if self.candidates.is_empty() {
             return Ok(false);
         }
         let now_ms = self.leadership.state_ms();
-        let chooser = &mut self.chooser;
+        let (chooser, candidates) = (&mut self.chooser, &self.candidates);
         let decide =
-            |machine: &StateMachine| chooser.decide(machine, now_ms, Instant::now(), &candidates);
+            |machine: &StateMachine| chooser.decide(machine, now_ms, Instant::now(), candidates);
         let picked = self.replica.read(decide);
         if picked.is_empty() {
             return Ok(false);
@@ -118,12 +123,20 @@ impl Assigner {
         Ok(true)
     }
 
-    fn candidates(&self) -> Vec<Candidate> {
-        let admitted = |machine: &StateMachine| Candidate::all(machine).collect();
-        let mut candidates: Vec<Candidate> = self.replica.read(admitted);
-        self.hub
-            .retain_takers(&mut candidates, |found| found.engine);
-        candidates
+    /// Looks who takes work. What an engine is and offers stays so for as long as it has its name.
+    fn look_around(&mut self) {
+        let names = |machine: &StateMachine| admitted(machine).map(|found| found.engine).collect();
+        let mut takers: Vec<EngineRef> = self.replica.read(names);
+        self.hub.retain_takers(&mut takers);
+        let known = self.candidates.iter().map(|known| known.engine);
+        if known.eq(takers.iter().copied()) {
+            return;
+        }
+        let mut candidates: Vec<Candidate> = self
+            .replica
+            .read(|machine| Candidate::all(machine).collect());
+        candidates.retain(|found| takers.binary_search(&found.engine).is_ok());
+        self.candidates = candidates;
     }
 
     fn decided(&mut self, picked: Vec<Picked>, result: Result<Committed, ProposeError>) {
@@ -159,15 +172,15 @@ impl Assigner {
     }
 
     fn count_all(&mut self) {
-        let candidates = self.candidates();
-        let chooser = &mut self.chooser;
+        self.look_around();
+        let (chooser, candidates) = (&mut self.chooser, &self.candidates);
         self.replica
-            .read(|machine| chooser.count_all(machine, &candidates));
+            .read(|machine| chooser.count_all(machine, candidates));
     }
 
     /// How long until something may start that could not before.
     fn wait(&self) -> Duration {
-        let work_ms = self.replica.read(|machine| machine.due().work_ms);
+        let work_ms = self.replica.read(StateMachine::work_due_ms);
         let now_ms = self.leadership.state_ms();
         let work = work_ms.map(|work_ms| match work_ms.saturating_sub(now_ms) {
             0 => DUE_AND_NOT_TAKEN,

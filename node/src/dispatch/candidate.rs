@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use anneal_statemachine::StateMachine;
 use anneal_statemachine::id::EngineRef;
 use anneal_statemachine::row::{EngineRow, LeaseState};
-use anneal_statemachine::view::WorkView;
+use anneal_statemachine::view::{EngineView, WorkView};
 
 /// An engine that takes work.
 #[derive(Clone, Debug)]
@@ -20,10 +20,7 @@ pub struct Candidate {
 impl Candidate {
     /// The engines that the state admits, in the order of their names. Which of them can be reached is for others to say.
     pub fn all(machine: &StateMachine) -> impl Iterator<Item = Self> {
-        let admitted = machine.engines().filter(|found| {
-            found.row.lease == LeaseState::Live && !machine.is_forgetting(&found.row.host)
-        });
-        admitted.map(|found| Self {
+        admitted(machine).map(|found| Self {
             engine: found.engine,
             row: found.row.clone(),
         })
@@ -42,6 +39,13 @@ impl Candidate {
         };
         offered && host && labels()
     }
+}
+
+/// The engines that the state admits, in the order of their names.
+pub(super) fn admitted(machine: &StateMachine) -> impl Iterator<Item = EngineView<'_>> {
+    machine.engines().filter(|found| {
+        found.row.lease == LeaseState::Live && !machine.is_forgetting(&found.row.host)
+    })
 }
 
 /// All of them, to look one up in.

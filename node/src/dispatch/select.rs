@@ -4,7 +4,7 @@
 //! the state machine checks each item. Work per decision is in proportion to what it takes, not to what is ready.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use anneal_provider::Registry;
@@ -212,8 +212,9 @@ impl Selector {
             }
         }
         self.turns.next(|beyond: Bound<StackId>| {
-            let mut ready = moment.machine.ready_stacks(moment.now_ms);
-            ready.find(|stack| (beyond, Bound::Unbounded).contains(stack) && !spent.contains(stack))
+            let beyond = (beyond, Bound::Unbounded);
+            let mut ready = moment.machine.ready_stacks(beyond, moment.now_ms);
+            ready.find(|stack| !spent.contains(stack))
         })
     }
 

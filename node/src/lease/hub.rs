@@ -153,21 +153,13 @@ impl Hub {
         lock(&self.table).view(&engine, BootTime::now())
     }
 
-    /// Whether an engine may be given work: its lease is live, and its stream is there to bring results.
-    pub fn takes_work(&self, engine: EngineRef) -> bool {
-        lock(&self.links).contains_key(&engine)
-            && lock(&self.table).takes_work(&engine, BootTime::now())
-    }
-
-    /// Keeps those whose engines may be given work. However many there are, heartbeats wait for one look only.
-    pub fn retain_takers<T>(&self, all: &mut Vec<T>, engine_of: impl Fn(&T) -> EngineRef) {
+    /// Keeps the engines that may be given work: whose lease is live, and whose stream is there to bring results. However
+    /// many there are, heartbeats wait for one look only.
+    pub fn retain_takers(&self, engines: &mut Vec<EngineRef>) {
         let links = lock(&self.links);
         let table = lock(&self.table);
         let now = BootTime::now();
-        all.retain(|one| {
-            let engine = engine_of(one);
-            links.contains_key(&engine) && table.takes_work(&engine, now)
-        });
+        engines.retain(|engine| links.contains_key(engine) && table.takes_work(engine, now));
     }
 
     /// Changes whenever who takes work may have changed.
@@ -397,9 +389,14 @@ mod tests {
         let (outbound, _out) = mpsc::channel(1);
         lock(&hub.links).insert(ENGINE, outbound);
         let mut stirred = hub.stirred();
-        assert!(!hub.takes_work(ENGINE));
+        let takers = || {
+            let mut engines = vec![ENGINE];
+            hub.retain_takers(&mut engines);
+            engines
+        };
+        assert!(takers().is_empty());
         hub.take_in_registered();
-        assert!(hub.takes_work(ENGINE));
+        assert_eq!(takers(), [ENGINE]);
         assert!(stirred.has_changed().unwrap());
         stirred.mark_unchanged();
         hub.take_in_registered();

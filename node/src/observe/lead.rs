@@ -369,7 +369,7 @@ impl Lead {
 
     /// The next engine in turn that can read it.
     fn pick(&mut self, target: &Target) -> Option<EngineRef> {
-        let fitting: Vec<EngineRef> = self.replica.read(|machine| {
+        let mut fitting: Vec<EngineRef> = self.replica.read(|machine| {
             let offers = |row: &anneal_statemachine::row::EngineRow| {
                 row.offers.contains(&target.type_name)
                     && target.host.as_ref().is_none_or(|host| *host == row.host)
@@ -380,10 +380,7 @@ impl Lead {
                 .map(|found| found.engine)
                 .collect()
         });
-        let fitting: Vec<EngineRef> = fitting
-            .into_iter()
-            .filter(|engine| self.hub.takes_work(*engine))
-            .collect();
+        self.hub.retain_takers(&mut fitting);
         let after = fitting
             .iter()
             .find(|engine| Some(**engine) > self.last_engine);

@@ -183,7 +183,7 @@ impl Crowd {
                 !under_way.contains(&work) && view.is_some_and(|view| *view.type_name == *type_name)
             })
         };
-        let ready = self.machine.ready_stacks(self.now_ms);
+        let ready = self.machine.ready_stacks(.., self.now_ms);
         ready.filter(wants).collect()
     }
 

@@ -12,6 +12,6 @@ mod status;
 pub use chunk::Chunk;
 pub use engine::{AssignmentView, EngineView, Footing};
 pub use explain::{InstanceView, ResourceView};
-pub use ready::{Due, Work, WorkView};
+pub use ready::{Work, WorkView};
 pub use stack::{RevisionView, StackView};
 pub use status::{Counts, Phase, Status};

@@ -11,7 +11,7 @@ use crate::rules::make::make_standing;
 use crate::rules::placement::{instance_host, required_host};
 use crate::rules::unmake::delete_standing;
 use crate::view::Chunk;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 /// A piece of work. Looks sort before deletes before makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,15 +51,6 @@ pub struct WorkView {
     pub chunkable: bool,
 }
 
-/// What the leader's clock has to watch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Due {
-    /// The next back-off or lag that ends: there will be work. State time, milliseconds.
-    pub work_ms: Option<u64>,
-    /// The next deadline: `FireDeadlines` is to be proposed. State time, milliseconds.
-    pub deadline_ms: Option<u64>,
-}
-
 /// What a piece of work is about.
 struct About {
     resource: ResourceId,
@@ -69,10 +60,14 @@ struct About {
 }
 
 impl StateMachine {
-    /// Stacks with work that may start at this state time, in id order.
-    pub fn ready_stacks(&self, now_ms: u64) -> impl Iterator<Item = StackId> {
+    /// Stacks within these bounds with work that may start at this state time, in id order.
+    pub fn ready_stacks(
+        &self,
+        within: impl RangeBounds<StackId>,
+        now_ms: u64,
+    ) -> impl Iterator<Item = StackId> {
         let state = &self.state;
-        state.active.iter().copied().filter(move |id| {
+        state.active.range(within).copied().filter(move |id| {
             let stack = state.stack(*id);
             let due = stack
                 .later
@@ -239,18 +234,22 @@ impl StateMachine {
             .collect()
     }
 
-    /// What the leader's clock has to watch.
-    pub fn due(&self) -> Due {
+    /// The next back-off or lag that ends: there will be work. State time, milliseconds.
+    pub fn work_due_ms(&self) -> Option<u64> {
         let startable = self
             .state
             .active
             .iter()
             .map(|id| self.state.stack(*id))
             .filter(|stack| stack.stops().is_none());
-        let work_ms = startable
+        startable
             .filter_map(|stack| stack.later.first())
             .map(|(from_ms, _)| *from_ms)
-            .min();
+            .min()
+    }
+
+    /// The next deadline: `FireDeadlines` is to be proposed. State time, milliseconds.
+    pub fn deadline_due_ms(&self) -> Option<u64> {
         let stacks = self
             .state
             .stacks
@@ -264,10 +263,7 @@ impl StateMachine {
             .stages
             .values()
             .filter_map(|stage| stage.row.expires_ms);
-        Due {
-            work_ms,
-            deadline_ms: stacks.chain(stages).min(),
-        }
+        stacks.chain(stages).min()
     }
 
     /// Queues wait to be carried on: `Advance` is to be proposed.

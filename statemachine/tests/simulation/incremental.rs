@@ -285,7 +285,7 @@ fn work(machine: &StateMachine, now: &Reference) -> Result<(), Broken> {
         let text = format!("listed {listed:?}, and should be {expected:?}");
         return broken("work is listed when it may start", text);
     }
-    let ready: BTreeSet<StackId> = machine.ready_stacks(now.now_ms).collect();
+    let ready: BTreeSet<StackId> = machine.ready_stacks(.., now.now_ms).collect();
     let should: BTreeSet<StackId> = now
         .stacks
         .keys()
