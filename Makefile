@@ -18,7 +18,7 @@ LONG_MINUTES ?= 60
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CHAOS_DIR = $(CARGO_TARGET_DIR)/chaos
 
-.PHONY: help setup build test verify fix demo cluster bench bench-curves bench-reaction bench-patch bench-restart bench-idle bench-beside chaos-build chaos chaos-long mutants sim soak storm clean
+.PHONY: help setup build test verify fix demo cluster bench bench-curves bench-reaction bench-patch bench-restart bench-idle bench-calls bench-beside chaos-build chaos chaos-long mutants sim soak storm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -67,6 +67,11 @@ bench-idle: ## what N=100000 settled resources cost
 bench-reaction bench-patch bench-restart bench-idle: bench-%: setup
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- $* --resources $(N)
+
+bench-calls: setup ## calls of the simulated cloud: how many at a time, and was each made once
+	@$(CARGO) build --release --locked -p anneal --bin anneal
+	@$(CARGO) build --release --locked -p anneal-tests --bin cloud
+	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- calls
 
 bench-beside: setup ## the same graphs with Terraform or OpenTofu, if one is installed
 	@$(CARGO) build --release --locked -p anneal --bin anneal

@@ -113,7 +113,7 @@ fn peer() -> Option<&'static str> {
 }
 
 fn ours(flags: &Flags, shape: Shape, size: usize) -> Result<Vec<f64>, String> {
-    let ground = Ground::start(flags.members, flags.patience)?;
+    let ground = Ground::of(flags.members, flags.patience)?;
     ground.put("bench.json", &shape.template(size, Change::Nothing))?;
     ground.put("changed.json", &shape.template(size, Change::One))?;
     let mut seconds = Vec::new();

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     figures::exponent,
-    ground::Ground,
+    ground::{Ground, Members},
     markdown::{figure, head, row},
     operation::{Measured, Operation, Subject},
     plot::{Line, plot},
@@ -33,12 +33,8 @@ pub struct Flags {
         default_value = "flat,layers,tree,chain,sink,source,dag"
     )]
     shapes: Vec<Shape>,
-    /// Members of the cluster
-    #[arg(long, default_value_t = 3)]
-    members: usize,
-    /// Give up on one measurement after this many seconds
-    #[arg(long, default_value_t = 1_800)]
-    patience: u64,
+    #[command(flatten)]
+    members: Members,
     /// Write all figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -104,7 +100,7 @@ fn measure(
     size: usize,
     measured: &mut Vec<Measured>,
 ) -> Result<(), String> {
-    let ground = Ground::start(flags.members, flags.patience)?;
+    let ground = Ground::start(&flags.members)?;
     let empty = Usage::of(&ground)?;
     let subject = Subject {
         ground: &ground,
@@ -225,7 +221,10 @@ fn write(flags: &Flags, report: &Report) -> Result<(), String> {
         put(path, &(text + "\n"))?;
     }
     if let Some(path) = &flags.svg {
-        let title = format!("Create, submitted to converged, {} members", flags.members);
+        let title = format!(
+            "Create, submitted to converged, {} members",
+            flags.members.count()
+        );
         let drawn = plot(&title, "resources", "seconds", &lines(&report.measured));
         put(path, &drawn.ok_or("there is nothing to plot")?)?;
     }

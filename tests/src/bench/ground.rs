@@ -2,11 +2,13 @@
 
 use std::{
     fs, panic,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use serde_json::Value;
 
 use crate::{Anneal, Answer, Cluster};
@@ -23,6 +25,23 @@ pub fn interrupt() {
     INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
+/// The members that are measured, and how long that may take.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Members {
+    /// Members of the cluster
+    #[arg(long, default_value_t = 3)]
+    members: usize,
+    /// Give up on one measurement after this many seconds
+    #[arg(long, default_value_t = 1_800)]
+    patience: u64,
+}
+
+impl Members {
+    pub(super) fn count(&self) -> usize {
+        self.members
+    }
+}
+
 /// Members, and the command line against all of them. Dropping it ends them and removes their directories.
 pub(super) struct Ground {
     pub(super) cluster: Cluster,
@@ -32,7 +51,12 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) fn start(members: usize, patience_seconds: u64) -> Result<Self, String> {
+    pub(super) fn start(members: &Members) -> Result<Self, String> {
+        Self::of(members.members, members.patience)
+    }
+
+    /// So many members, each measurement within so many seconds.
+    pub(super) fn of(members: usize, patience_seconds: u64) -> Result<Self, String> {
         check_interrupted()?;
         let cluster = in_words(|| Cluster::start(members, &[]))
             .map_err(|why| format!("{members} members do not start: {why}"))?;
@@ -41,6 +65,11 @@ impl Ground {
             cluster,
             patience: Duration::from_secs(patience_seconds),
         })
+    }
+
+    /// Where its files are.
+    pub(super) fn dir(&self) -> &Path {
+        self.cluster.dir()
     }
 
     /// Puts a template or a patch where the command line finds it by `name`.

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     figures::median,
-    ground::Ground,
+    ground::{Ground, Members},
     markdown::{figure, head, row},
     shape::{Change, Shape},
     usage::Usage,
@@ -29,12 +29,8 @@ pub struct Flags {
     /// How long nothing happens
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// Members of the cluster
-    #[arg(long, default_value_t = 3)]
-    members: usize,
-    /// Give up on one measurement after this many seconds
-    #[arg(long, default_value_t = 1_800)]
-    patience: u64,
+    #[command(flatten)]
+    members: Members,
 }
 
 /// Prints both: empty, and with the resources.
@@ -42,7 +38,7 @@ pub struct Flags {
 /// # Errors
 /// What did not come to an end, in words.
 pub fn run(flags: &Flags) -> Result<(), String> {
-    let ground = Ground::start(flags.members, flags.patience)?;
+    let ground = Ground::start(&flags.members)?;
     println!(
         "{}",
         head(&[

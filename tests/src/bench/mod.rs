@@ -4,6 +4,7 @@
 //! Knows nothing of how a member is made; it could measure another engine with the same command line.
 
 pub mod beside;
+pub mod calls;
 pub mod curves;
 mod figures;
 mod ground;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     figures::median,
-    ground::Ground,
+    ground::{Ground, Members},
     markdown::{figure, head, row},
     shape::{Change, Shape},
 };
@@ -21,12 +21,8 @@ pub struct Flags {
     /// Patches of each stack
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..))]
     times: u32,
-    /// Members of the cluster
-    #[arg(long, default_value_t = 3)]
-    members: usize,
-    /// Give up on one measurement after this many seconds
-    #[arg(long, default_value_t = 1_800)]
-    patience: u64,
+    #[command(flatten)]
+    members: Members,
 }
 
 /// Prints the medians and their ratio.
@@ -34,7 +30,7 @@ pub struct Flags {
 /// # Errors
 /// What did not come to an end, in words.
 pub fn run(flags: &Flags) -> Result<(), String> {
-    let ground = Ground::start(flags.members, flags.patience)?;
+    let ground = Ground::start(&flags.members)?;
     let stacks = [("small", SMALL), ("large", flags.resources)];
     for (name, size) in stacks {
         ground.put("bench.json", &Shape::Flat.template(size, Change::Nothing))?;

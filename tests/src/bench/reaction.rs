@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     figures::median,
-    ground::Ground,
+    ground::{Ground, Members},
     markdown::{figure, head, row},
     pace::pace,
 };
@@ -28,12 +28,8 @@ pub struct Flags {
     /// Command lines side by side that submit them
     #[arg(long, default_value_t = 16)]
     submitters: usize,
-    /// Members of the cluster
-    #[arg(long, default_value_t = 3)]
-    members: usize,
-    /// Give up on one measurement after this many seconds
-    #[arg(long, default_value_t = 1_800)]
-    patience: u64,
+    #[command(flatten)]
+    members: Members,
 }
 
 /// Prints the times, table after table.
@@ -41,7 +37,7 @@ pub struct Flags {
 /// # Errors
 /// What did not come to an end, in words.
 pub fn run(flags: &Flags) -> Result<(), String> {
-    let ground = Ground::start(flags.members, flags.patience)?;
+    let ground = Ground::start(&flags.members)?;
     println!(
         "{}",
         head(&[

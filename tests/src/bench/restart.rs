@@ -35,7 +35,7 @@ pub struct Flags {
 /// # Errors
 /// What did not come to an end, in words.
 pub fn run(flags: &Flags) -> Result<(), String> {
-    let mut ground = Ground::start(flags.members, flags.patience)?;
+    let mut ground = Ground::of(flags.members, flags.patience)?;
     let template = Shape::Flat.template(flags.resources, Change::Nothing);
     ground.put("bench.json", &template)?;
     ground.timed_to_end(&["stack", "create", STACK, "-f", "bench.json"])?;

@@ -60,7 +60,7 @@ pub fn run(flags: &Flags) -> Result<(), String> {
 }
 
 fn measure(members: usize, shape: Shape, size: usize, patience: u64) -> Result<(), String> {
-    let ground = Ground::start(members, patience)?;
+    let ground = Ground::of(members, patience)?;
     ground.put("bench.json", &shape.template(size, Change::Nothing))?;
     for (operation, args) in [
         (
