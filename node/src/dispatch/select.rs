@@ -255,6 +255,9 @@ impl Selector {
         credit: i64,
         batch: &mut Batch,
     ) -> bool {
+        if !self.any_room_for(moment.machine, stack, batch) {
+            return false;
+        }
         let mut allowance = self
             .allowance(moment.machine, stack)
             .min(credit.unsigned_abs());
@@ -296,6 +299,18 @@ impl Selector {
             self.cut_short = true;
         }
         !ended && last_taken.is_some()
+    }
+
+    /// Whether any engine at all has room for any type of what is ready in a stack. Without, no piece of it need be looked at.
+    fn any_room_for(&mut self, machine: &StateMachine, stack: StackId, batch: &mut Batch) -> bool {
+        for type_name in machine.ready_types(stack) {
+            let weight = self.weight(type_name);
+            if self.rates.room(type_name) > 0 && self.loads.any_room(weight) {
+                return true;
+            }
+            batch.wanting.insert(weight);
+        }
+        false
     }
 
     /// How many more actions a stack may have at once.

@@ -277,11 +277,19 @@ fn an_engine_that_does_not_offer_the_type_gets_nothing() {
 fn work_behind_much_that_nobody_can_take_is_still_found() {
     let mut bench = Bench::new();
     bench.engine(1, 1);
-    bench.stack("files", 3 * MAX_PASSED_OVER, CALL, false, None);
-    let files = bench.decide();
-    assert_eq!(files.len(), 1, "one fits");
+    bench.stack("other", 3 * MAX_PASSED_OVER, "Other::Type", false, None);
     assert!(bench.decide().is_empty());
     assert!(bench.selector.was_cut_short(), "there may be more behind");
+}
+
+#[test]
+fn what_no_engine_has_room_for_is_not_looked_through() {
+    let mut bench = Bench::new();
+    bench.engine(1, 1);
+    bench.stack("calls", 3 * MAX_PASSED_OVER, CALL, false, None);
+    assert_eq!(bench.decide().len(), 1, "one fits");
+    assert!(bench.decide().is_empty());
+    assert!(!bench.selector.was_cut_short());
 }
 
 #[test]

@@ -118,6 +118,15 @@ impl StateMachine {
             .chain(later.map(|(_, work)| *work))
     }
 
+    /// The types of what may start in a stack now or later; one that it must do on several hosts comes as often.
+    pub fn ready_types(&self, id: StackId) -> impl Iterator<Item = &Text> {
+        let stack = self.state.stacks.get(&id).into_iter();
+        let lanes = stack.flat_map(|stack| stack.lanes.iter());
+        lanes
+            .filter(|lane| lane.count > 0)
+            .map(|lane| &lane.type_name)
+    }
+
     /// How many actions of a stack are in flight.
     pub fn running_in(&self, id: StackId) -> u64 {
         self.state.stacks.get(&id).map_or(0, |stack| stack.running)

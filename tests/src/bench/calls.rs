@@ -115,7 +115,11 @@ fn content(objects: usize, version: u64) -> Content {
     let layer = objects.div_ceil(LAYERS);
     let name = |at: usize| format!("r{at}");
     let item = |at: usize| Item {
-        value: if at.is_multiple_of(CHANGED) { version } else { 0 },
+        value: if at.is_multiple_of(CHANGED) {
+            version
+        } else {
+            0
+        },
         needs: at
             .checked_sub(layer)
             .map(name)
