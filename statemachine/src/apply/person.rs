@@ -13,7 +13,8 @@ impl Turn<'_> {
             Err(rejection) => return Outcome::Rejected(rejection),
         };
         self.clear_trouble(Subject::Resource(id));
-        for instance in self.state.instances_of(id) {
+        let instances: Vec<_> = self.state.instances_of(id).collect();
+        for instance in instances {
             self.clear_trouble(Subject::Instance(instance));
             let row = &self.state.instance(instance).row;
             if row.on_hold && row.traits.can_look && row.is_unknown() {
@@ -62,7 +63,7 @@ impl Turn<'_> {
                 && (row.on_hold || !row.traits.can_look)
                 && instance.is_none_or(|wanted| wanted == *id)
         };
-        let found = self.state.instances_of(resource).into_iter().find(waits);
+        let found = self.state.instances_of(resource).find(waits);
         let id = found.ok_or_else(|| Rejection::NotOnHold { name: name.clone() })?;
         let holder = physical_id.and_then(|physical_id| self.other_holder(id, physical_id));
         if let Some((physical_id, holder)) = physical_id.zip(holder)

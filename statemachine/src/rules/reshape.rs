@@ -27,7 +27,7 @@ impl Turn<'_> {
 
     /// Nothing is there and nothing is wanted: nothing is left to be done.
     fn forget_absent(&mut self, id: ResourceId) -> bool {
-        let leftover = self.state.instances_of(id).into_iter().find(|instance| {
+        let leftover = self.state.instances_of(id).find(|instance| {
             self.state.instance(*instance).row.is_absent()
                 && (!self.state.wanted(*instance) || is_spent(self.state, *instance))
         });

@@ -18,7 +18,9 @@ use crate::view::{Phase, Work};
 impl Turn<'_> {
     /// Lists what can be done for the resource and its instances.
     pub(crate) fn place_work(&mut self, id: ResourceId) {
-        for instance in self.state.instances_of(id) {
+        let resource = self.state.resource(id);
+        let (current, deposed) = (resource.current, resource.deposed().collect::<Vec<_>>());
+        for instance in current.into_iter().chain(deposed) {
             let unwanted = !self.state.wanted(instance);
             self.count_unwanted(instance, unwanted);
             self.place_instance(instance);

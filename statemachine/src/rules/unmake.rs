@@ -98,7 +98,7 @@ fn to_retain(state: &State, id: ResourceId) -> Option<InstanceId> {
         return None;
     }
     let whole = |instance: &InstanceId| !state.instance(*instance).row.condemned;
-    let mut instances = state.instances_of(id).into_iter().filter(whole);
+    let mut instances = state.instances_of(id).filter(whole);
     instances.find(|instance| {
         let standing = delete_standing(state, *instance, |_| false);
         matches!(

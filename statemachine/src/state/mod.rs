@@ -125,13 +125,9 @@ impl State {
     }
 
     /// All instances of a resource, the current one first.
-    pub(crate) fn instances_of(&self, id: ResourceId) -> Vec<InstanceId> {
+    pub(crate) fn instances_of(&self, id: ResourceId) -> impl Iterator<Item = InstanceId> {
         let resource = self.resource(id);
-        resource
-            .current
-            .into_iter()
-            .chain(resource.deposed())
-            .collect()
+        resource.current.into_iter().chain(resource.deposed())
     }
 
     /// Is some engine of this host, offering this type, not expired? Before the first engine has made itself known,
