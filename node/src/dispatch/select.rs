@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anneal_provider::Registry;
 use anneal_statemachine::StateMachine;
@@ -154,8 +154,8 @@ impl Selector {
 
     /// An inline action of an engine has ended now.
     pub fn took(&mut self, engine: EngineRef, since: Instant, now: Instant) {
-        let way: Duration = now.saturating_duration_since(since);
-        self.loads.took(engine, way, now);
+        self.loads
+            .took(engine, now.saturating_duration_since(since), now);
     }
 
     /// How long until the rate of some type, for which ready work waits, lets more of it begin.

@@ -18,9 +18,8 @@ use crate::view::{Phase, Work};
 impl Turn<'_> {
     /// Lists what can be done for the resource and its instances.
     pub(crate) fn place_work(&mut self, id: ResourceId) {
-        let resource = self.state.resource(id);
-        let (current, deposed) = (resource.current, resource.deposed().collect::<Vec<_>>());
-        for instance in current.into_iter().chain(deposed) {
+        let instances: Vec<_> = self.state.instances_of(id).collect();
+        for instance in instances {
             let unwanted = !self.state.wanted(instance);
             self.count_unwanted(instance, unwanted);
             self.place_instance(instance);

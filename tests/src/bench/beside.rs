@@ -13,7 +13,7 @@ use clap::Args;
 use tempfile::TempDir;
 
 use super::{
-    ground::Ground,
+    ground::{Ground, at_least_one},
     markdown::{figure, head, row},
     operation::STACK,
     shape::{Change, Shape},
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Resources of the stacks
-    #[arg(long, value_delimiter = ',', default_value = "1000,5000", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_delimiter = ',', default_value = "1000,5000", value_parser = at_least_one())]
     sizes: Vec<usize>,
     /// Shapes of the stacks
     #[arg(

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::runtime::Handle;
 
 use super::{
-    ground::{Ground, Members},
+    ground::{Ground, Members, at_least_one},
     markdown::{head, row},
 };
 use crate::{
@@ -27,7 +27,7 @@ const STACK: &str = "calls";
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Objects of the stack
-    #[arg(long, default_value_t = 2_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = 2_000, value_parser = at_least_one())]
     resources: usize,
     /// How long the cloud takes over each call, in milliseconds
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]

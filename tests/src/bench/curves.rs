@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     figures::exponent,
-    ground::{Ground, Members},
+    ground::{Ground, Members, at_least_one},
     markdown::{figure, head, row},
     operation::{Measured, Operation, Subject},
     plot::{Line, plot},
@@ -23,7 +23,7 @@ use super::{
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Resources of the stacks
-    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000", value_parser = at_least_one())]
     sizes: Vec<usize>,
     /// Shapes of the stacks
     #[arg(

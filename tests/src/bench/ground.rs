@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use serde_json::Value;
 
 use crate::{Anneal, Answer, Cluster};
@@ -23,6 +23,11 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Ends the run at its next call of the command line; members and directories go with it.
 pub fn interrupt() {
     INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// A number of resources: any but none.
+pub(super) fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// The members that are measured, and how long that may take.

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     figures::median,
-    ground::{Ground, Members},
+    ground::{Ground, Members, at_least_one},
     markdown::{figure, head, row},
     shape::{Change, Shape},
     usage::Usage,
@@ -24,7 +24,7 @@ const TIMES: usize = 11;
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Resources that are settled
-    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one())]
     resources: usize,
     /// How long nothing happens
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]

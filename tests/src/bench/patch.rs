@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     figures::median,
-    ground::{Ground, Members},
+    ground::{Ground, Members, at_least_one},
     markdown::{figure, head, row},
     shape::{Change, Shape},
 };
@@ -16,7 +16,7 @@ const SMALL: usize = 100;
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Resources of the large stack
-    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one())]
     resources: usize,
     /// Patches of each stack
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..))]

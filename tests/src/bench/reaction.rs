@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{
     figures::median,
-    ground::{Ground, Members},
+    ground::{Ground, Members, at_least_one},
     markdown::{figure, head, row},
     pace::pace,
 };
@@ -17,7 +17,7 @@ use super::{
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Resources of the large stack
-    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one())]
     resources: usize,
     /// How often the large stack is made, patched, paused and cancelled
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]

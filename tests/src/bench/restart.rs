@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::{
-    ground::{Ground, in_words},
+    ground::{Ground, at_least_one, in_words},
     markdown::{head, row},
     operation::STACK,
     patch::document,
@@ -20,7 +20,7 @@ const ACTION_SECONDS: u32 = 4;
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Resources of the stack
-    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one())]
     resources: usize,
     /// Members of the cluster
     #[arg(long, default_value_t = 3, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(3..))]

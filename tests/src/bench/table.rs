@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    ground::Ground,
+    ground::{Ground, at_least_one},
     markdown::{head, row},
     operation::STACK,
     shape::{Change, Shape},
@@ -17,7 +17,7 @@ const CHAIN: usize = 1_000;
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Resources of the flat and the layered stack
-    #[arg(long, default_value_t = 100_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one())]
     resources: usize,
     /// Numbers of members to measure
     #[arg(long, value_delimiter = ',', default_value = "1,3")]
