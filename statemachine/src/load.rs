@@ -28,7 +28,7 @@ pub(crate) fn load(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result
     let mut state = fill::fill(rows)?;
     let mut turn = Turn::new(&mut state, 0, Stamp::default());
     turn.loading = true;
-    let all: Vec<ResourceId> = turn.state.resources.keys().copied().collect();
+    let all: Vec<ResourceId> = turn.state.resources.keys().collect();
     for id in all {
         turn.enqueue(id);
     }

@@ -242,6 +242,13 @@ pub struct DesiredRow {
     pub revision: Revision,
 }
 
+impl DesiredRow {
+    pub(crate) fn protects(&self) -> bool {
+        let policy = self.policy.as_deref();
+        self.definition.is_some() && policy.is_some_and(|policy| policy.protect)
+    }
+}
+
 /// A resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRow {

@@ -1,89 +1,24 @@
 //! A resource on which very many stand: when it settles, they are told bit by bit, nothing starts until all know, and a
 //! member that restarts in the middle goes on alike.
 
-use anneal_statemachine::StateMachine;
+mod member;
+
 use anneal_statemachine::command::{
-    ActionResult, AssignItem, AssignWork, Blob, Change, ChangeStack, Command, CommandKind,
-    Definition, Difference, Done, Policy, Reference, RegisterEngine, ReportItem, SetResource,
-    Stamp, TypeTraits,
+    ActionResult, AssignItem, AssignWork, Change, ChangeStack, CommandKind, Difference, Done,
+    RegisterEngine, ReportItem, SetResource,
 };
-use anneal_statemachine::digest::{blob_digest, definition_digest};
 use anneal_statemachine::id::{EngineRef, RequestId, StackId};
-use anneal_statemachine::outcome::{Applied, Outcome, StackStops};
-use anneal_statemachine::row::{RowKey, RowValue};
+use anneal_statemachine::outcome::{Outcome, StackStops};
 use anneal_statemachine::view::Work;
-use std::collections::BTreeMap;
+
+use member::{Member, item};
 
 /// Two and a half times what one entry tells.
 const DEPENDENTS: usize = 12_500;
 
-struct Member {
-    machine: StateMachine,
-    rows: BTreeMap<RowKey, RowValue>,
-    index: u64,
-}
-
-impl Member {
-    fn apply(&mut self, kind: CommandKind) -> Applied {
-        self.index += 1;
-        let command = Command {
-            stamp: Stamp::default(),
-            kind,
-        };
-        let applied = self.machine.apply(self.index, command);
-        for change in applied.rows.clone() {
-            match change.value {
-                Some(value) => self.rows.insert(change.key, value),
-                None => self.rows.remove(&change.key),
-            };
-        }
-        applied
-    }
-
-    fn restarted(&self) -> Member {
-        Member {
-            machine: StateMachine::load(self.rows.clone()).expect("the rows make a state"),
-            rows: self.rows.clone(),
-            index: self.index,
-        }
-    }
-}
-
-fn item(name: &str, upon: Option<&str>) -> SetResource {
-    let body = format!("{name} upon {upon:?}");
-    let reference = |resource: &str| Reference {
-        resource: resource.into(),
-        attribute: None,
-    };
-    SetResource {
-        name: name.into(),
-        definition: Some(Definition {
-            digest: definition_digest("thing", body.as_bytes()),
-            type_name: "thing".into(),
-            body: body.clone().into(),
-            references: upon.map(reference).into_iter().collect(),
-            depends_on: Vec::new(),
-            policy: Policy::default(),
-            traits: TypeTraits {
-                can_look: true,
-                ..TypeTraits::default()
-            },
-        }),
-        fragment: Blob {
-            digest: blob_digest(body.as_bytes()),
-            bytes: body.into(),
-        },
-        parameters_used: Vec::new(),
-    }
-}
-
 /// A hub that is being made, and all that stand on it.
 fn hub_in_flight() -> (Member, StackId, CommandKind) {
-    let mut member = Member {
-        machine: StateMachine::new(),
-        rows: BTreeMap::new(),
-        index: 0,
-    };
+    let mut member = Member::new();
     let engine = EngineRef {
         member: 1,
         incarnation: 1,

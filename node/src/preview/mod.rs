@@ -27,8 +27,11 @@ pub async fn preview(
     submitter: &Submitter,
     received: Arc<Received>,
 ) -> Result<Vec<v1::PreviewItem>, Refused> {
-    let prepared = submitter.prepare(Arc::clone(&received)).await?;
     let header = &received.header;
+    submitter
+        .wait_for_rest(&header.namespace, &header.name)
+        .await?;
+    let prepared = submitter.prepare(Arc::clone(&received)).await?;
     let plan_id = plan_id(&header.namespace, &header.name, &prepared);
     let base_revision = prepared.base.as_ref().map_or(0, |now| now.revision.0);
     let warnings = prepared.warnings.clone();

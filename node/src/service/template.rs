@@ -1,10 +1,7 @@
 //! The stored template as one text, put together from its head and fragments. Knows no template language.
 
 use anneal_proto::v1;
-use anneal_statemachine::{
-    digest::Digest,
-    id::{StackId, Text},
-};
+use anneal_statemachine::id::StackId;
 use anneal_template::{hide_defaults, render_template};
 use bytes::Bytes;
 use tonic::Status;
@@ -12,7 +9,7 @@ use tonic::Status;
 use super::status::{refused, storage};
 use crate::{
     replica::Replica,
-    submit::{PAGE, Refused, Stored as _, read_fragment, stored_head},
+    submit::{Refused, Stored as _, read_fragment, stored_head},
 };
 
 /// Bytes of one chunk.
@@ -41,30 +38,19 @@ fn put_together(replica: &Replica, stack: StackId, show_secrets: bool) -> Result
         false => hide_defaults(&head).map_err(Refused::storage)?,
     };
     let mut fragments = Vec::new();
-    let mut after: Option<Text> = None;
+    let mut after = None;
     loop {
-        let page = fragments_after(replica, stack, after.as_ref());
-        let Some((last, _)) = page.last() else { break };
-        after = Some(last.clone());
-        for (name, digest) in page {
-            let fragment = read_fragment(&replica.blob(digest)?)?;
+        let page = replica.desired_after(stack, after.as_ref());
+        for (name, desired) in page.desired {
+            let fragment = read_fragment(&replica.blob(desired.fragment)?)?;
             fragments.push((name, fragment.text));
         }
+        if page.last.is_none() {
+            break;
+        }
+        after = page.last;
     }
     render_template(&head, fragments).map_err(Refused::storage)
-}
-
-fn fragments_after(replica: &Replica, stack: StackId, after: Option<&Text>) -> Vec<(Text, Digest)> {
-    replica.read(|state| {
-        state
-            .resources_after(stack, after)
-            .filter_map(|id| {
-                let resource = state.resource(id)?;
-                Some((resource.name.clone(), resource.desired?.fragment))
-            })
-            .take(PAGE)
-            .collect()
-    })
 }
 
 /// A text in chunks.

@@ -11,7 +11,7 @@ use anneal_statemachine::{
 use bytes::Bytes;
 
 use super::{
-    reading::{PAGE, StackNow, Stored},
+    reading::{PAGE, Page, StackNow, Stored},
     refusal::Refused,
 };
 
@@ -130,13 +130,16 @@ impl Stored for Shelf {
         self.desired.get(resource).cloned()
     }
 
-    fn desired_after(&self, _: StackId, after: Option<&Text>) -> Vec<(Text, DesiredRow)> {
-        self.desired
+    fn desired_after(&self, _: StackId, after: Option<&Text>) -> Page {
+        let desired: Vec<_> = self
+            .desired
             .iter()
             .filter(|(name, _)| after.is_none_or(|after| *name > after))
             .take(PAGE)
             .map(|(name, row)| (name.clone(), row.clone()))
-            .collect()
+            .collect();
+        let last = desired.last().map(|(name, _)| name.clone());
+        Page { desired, last }
     }
 
     fn dependents(&self, _: StackId, resource: &str) -> Vec<Text> {

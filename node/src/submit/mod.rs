@@ -26,7 +26,7 @@ pub(crate) use define::property_path;
 pub use plan::plan_id;
 pub use prepare::{Prepared, Validated, Workshop};
 pub(crate) use reading::PAGE;
-pub use reading::{StackNow, Stored};
+pub use reading::{Page, StackNow, Stored};
 pub use receive::{Received, Receiver, Text, check_name, namespace, request_id};
 pub use refusal::{Invalid, Refused, TooLarge, Unavailable};
 pub use rollback::rollback_difference;

@@ -31,11 +31,22 @@ pub struct StackNow {
     pub parameters: Option<Digest>,
     /// Everything is to go.
     pub deleting: bool,
-    /// A change is still being taken in: what its resources should be can't be read yet.
+    /// A change is still being taken in: what its resources are, and what it replaced, can't be read yet. What they should
+    /// be can.
     pub in_motion: bool,
 }
 
-/// What a stack's resources should be, by name.
+/// Some of what a stack's resources should be, in the order of names.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Those that should be.
+    pub desired: Vec<(Text, DesiredRow)>,
+    /// The last name that was looked at; `None`: there are no more.
+    pub last: Option<Text>,
+}
+
+/// What a stack's resources should be by its newest revision, by name. Nothing of it changes while that revision is being
+/// taken in.
 pub trait Stored: Send + Sync {
     /// The stack of this name.
     fn stack(&self, namespace: &str, name: &str) -> Option<StackNow>;
@@ -43,13 +54,13 @@ pub trait Stored: Send + Sync {
     /// What a resource should be; `None`: it should not.
     fn desired(&self, stack: StackId, resource: &str) -> Option<DesiredRow>;
 
-    /// At most `PAGE` resources that should be, in the order of names, after a name.
-    fn desired_after(&self, stack: StackId, after: Option<&Text>) -> Vec<(Text, DesiredRow)>;
+    /// Those of the next `PAGE` names, after a name.
+    fn desired_after(&self, stack: StackId, after: Option<&Text>) -> Page;
 
-    /// Names of those whose definition requires this one.
+    /// Names of those whose definition requires this one, in order.
     fn dependents(&self, stack: StackId, resource: &str) -> Vec<Text>;
 
-    /// Names of those whose definition was computed from this parameter.
+    /// Names of those whose definition was computed from this parameter, in order.
     fn users_of_parameter(&self, stack: StackId, parameter: &str) -> Vec<Text>;
 
     /// A blob's bytes.
@@ -87,15 +98,15 @@ pub(crate) fn each_desired(
     stack: StackId,
     mut look: impl FnMut(Text, DesiredRow),
 ) {
-    let mut after: Option<Text> = None;
+    let mut after = None;
     loop {
         let page = stored.desired_after(stack, after.as_ref());
-        let Some((last, _)) = page.last() else {
-            return;
-        };
-        after = Some(last.clone());
-        for (name, desired) in page {
+        for (name, desired) in page.desired {
             look(name, desired);
         }
+        if page.last.is_none() {
+            return;
+        }
+        after = page.last;
     }
 }

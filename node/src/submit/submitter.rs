@@ -106,7 +106,7 @@ impl Submitter {
             if let Some(plan_id) = &plan {
                 check_plan(plan_id, &asked, &prepared)?;
             }
-            let prepared = self.spare_protected(prepared).await?;
+            let prepared = self.spare_protected(&asked, prepared).await?;
             let change = match &prepared.base {
                 None => Changing::Create,
                 Some(now) => Changing::Update(now.revision),
@@ -128,17 +128,20 @@ impl Submitter {
     /// # Errors
     /// As [`Refused`] says.
     pub async fn prepare(&self, received: Arc<Received>) -> Result<Prepared, Refused> {
-        let header = &received.header;
-        self.wait_for_rest(&header.namespace, &header.name).await?;
         self.work(move |workshop, replica, runtime| workshop.prepare(&received, replica, runtime))
             .await
     }
 
     /// Refuses what would surely replace something protected. What only a provider can tell fails when it acts.
-    async fn spare_protected(&self, prepared: Prepared) -> Result<Prepared, Refused> {
+    async fn spare_protected(
+        &self,
+        asked: &Asked,
+        prepared: Prepared,
+    ) -> Result<Prepared, Refused> {
         if preview::protected_in(&self.replica, &prepared).is_empty() {
             return Ok(prepared);
         }
+        self.wait_for_rest(&asked.namespace, &asked.name).await?;
         self.work(move |workshop, replica, runtime| {
             preview::spare_protected(workshop, replica, runtime, &prepared).map(|()| prepared)
         })
@@ -317,8 +320,8 @@ impl Submitter {
         })?
     }
 
-    /// Waits until no large change of the stack is being taken in.
-    async fn wait_for_rest(&self, namespace: &str, name: &str) -> Result<(), Refused> {
+    /// Waits until no large change of the stack is being taken in, for what looks at the resources as they are.
+    pub(crate) async fn wait_for_rest(&self, namespace: &str, name: &str) -> Result<(), Refused> {
         let mut applied = self.replica.applied();
         let rest = async {
             while self

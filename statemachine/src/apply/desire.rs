@@ -85,7 +85,7 @@ impl Turn<'_> {
         };
         self.state
             .resources
-            .insert(id, Box::new(Resource::new(row)));
+            .insert(id, Resource::new(row));
         self.state.stack_mut(stack).names.insert(name.clone(), id);
         self.touch_resource(id);
         self.stack_moved(stack);

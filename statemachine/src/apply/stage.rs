@@ -7,7 +7,6 @@ use crate::outcome::{Outcome, Rejection};
 use crate::row::{DesiredRow, Pending, RowKey, RowValue, StageRow, StagedRow};
 use crate::state::Stage;
 use crate::turn::Turn;
-use std::collections::BTreeMap;
 
 impl Turn<'_> {
     pub(crate) fn stage_part(&mut self, part: StagePart) -> Outcome {
@@ -65,21 +64,18 @@ impl Turn<'_> {
         let position = stage.row.items;
         stage.row.items += 1;
         let row = Box::new(StagedRow { name, desired });
-        stage.names.insert(row.name.clone(), position);
-        stage.items.insert(position, row.clone());
+        stage.add(position, row.clone());
         self.put(RowKey::Staged(id, position), RowValue::Staged(row));
     }
 
     fn stage_entry(&mut self, id: RequestId) -> &mut Stage {
-        self.state.stages.entry(id).or_insert_with(|| Stage {
-            row: StageRow {
-                parts: 0,
-                items: 0,
-                expires_ms: None,
-            },
-            items: BTreeMap::new(),
-            names: BTreeMap::new(),
-        })
+        let row = StageRow {
+            parts: 0,
+            items: 0,
+            expires_ms: None,
+        };
+        let stages = &mut self.state.stages;
+        stages.entry(id).or_insert_with(|| Stage::new(row))
     }
 
     pub(crate) fn commit_staged(&mut self, commit: CommitStaged) -> Outcome {
@@ -167,28 +163,18 @@ impl Turn<'_> {
     /// Only what is protected is looked up, and counts only where they may be exceeded: a commit must
     /// not cost what its parts did.
     fn check_staged(&self, id: StackId, stage: &Stage, cause: Cause) -> Result<(), Rejection> {
+        let set = stage.items.values().filter(|item| item.desired.is_some());
+        self.check_room(id, stage.items.len(), set.map(|item| &item.name))?;
         let stack = self.state.stack(id);
-        let limit = self.state.cluster.settings.max_resources;
-        if stack.desired + u64::from(stage.row.items) > limit {
-            let added = stage.items.values().filter(|item| item.desired.is_some());
-            let new = added
-                .filter(|item| !stack.names.contains_key(&item.name))
-                .count();
-            self.check_size(stack.desired + new as u64)?;
-        }
-        let kept = stack.protected.iter().filter(|_| !cause.undoes());
-        for resource in kept {
-            let resource = self.state.resource(*resource);
-            let Some(position) = stage.names.get(&resource.row.name) else {
+        let kept = self.state.protected_in(stack).filter(|_| !cause.undoes());
+        for name in kept {
+            let Some(position) = stage.names.get(name) else {
                 continue;
             };
-            let type_of = |definition| &self.state.catalogue.definition(definition).type_name;
-            let after = stage.items[position]
-                .desired
-                .as_ref()
-                .and_then(|desired| desired.definition);
-            if after.map(type_of) != resource.definition().map(type_of) {
-                let name = resource.row.name.clone();
+            let before = self.state.declared(stack, name);
+            let after = stage.items[position].desired.as_ref();
+            if self.type_of(before) != self.type_of(after) {
+                let name = name.clone();
                 return Err(Rejection::ResourceProtected { name });
             }
         }
@@ -229,17 +215,12 @@ impl Turn<'_> {
     pub(crate) fn take_staged(&mut self, id: RequestId) -> Option<StagedRow> {
         self.touch_stage(id);
         let stage = self.state.stages.get_mut(&id)?;
+        let taken = stage.take();
         if stage.items.is_empty() {
             self.state.stages.remove(&id);
-            return None;
         }
-        let (position, item) = stage.items.pop_first().expect("it is not empty");
-        stage.names.remove(&item.name);
-        let left = stage.items.is_empty();
+        let (position, item) = taken?;
         self.remove(RowKey::Staged(id, position));
-        if left {
-            self.state.stages.remove(&id);
-        }
         Some(*item)
     }
 }

@@ -48,12 +48,7 @@ pub(super) fn fill(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result
         place_past(&mut state, stack, revision, name, before)?;
     }
     for (id, row) in later.stages {
-        let stage = Stage {
-            row,
-            items: Default::default(),
-            names: Default::default(),
-        };
-        state.stages.insert(id, stage);
+        state.stages.insert(id, Stage::new(row));
     }
     for (id, position, row) in later.staged {
         place_staged(&mut state, id, position, row)?;
@@ -198,23 +193,23 @@ fn place_resource(
         }
         if desired.definition.is_some() {
             stack.desired += 1;
-            if desired.policy.as_ref().is_some_and(|policy| policy.protect) {
+            if desired.protects() {
                 stack.protected.insert(id);
             }
         }
     }
-    state.resources.insert(id, Box::new(Resource::new(row)));
+    state.resources.insert(id, Resource::new(row));
     Ok(())
 }
 
 /// Nothing is settled to begin with, but what some take for settled.
 fn link_resources(state: &mut State) -> Result<(), LoadError> {
-    for (id, resource) in &mut state.resources {
+    for (id, resource) in state.resources.iter_mut() {
         for required in &resource.row.requires {
             let span = state.unsettling.get(required);
-            let taken = span.is_some_and(|span| span.contains(*id));
+            let taken = span.is_some_and(|span| span.contains(id));
             resource.unsettled += u32::from(!taken);
-            state.dependents.insert((*required, *id));
+            state.dependents.insert((*required, id));
         }
     }
     match state
@@ -270,16 +265,14 @@ fn place_instance(
             .held
             .take(&type_name, row.host.as_deref(), physical_id, id);
     }
-    state.instances.insert(id, Box::new(Instance::new(*row)));
+    state.instances.insert(id, Instance::new(*row));
     Ok(())
 }
 
 fn count_busy(state: &mut State) {
     let busy: Vec<InstanceId> = {
-        let running = state
-            .instances
-            .values()
-            .filter(|instance| instance.row.flight().is_some());
+        let instances = state.instances.iter().map(|(_, instance)| instance);
+        let running = instances.filter(|instance| instance.row.flight().is_some());
         running
             .flat_map(|instance| instance.row.requires.iter().copied())
             .collect()
@@ -381,7 +374,6 @@ fn place_staged(
         hold_desired(state, desired, &key)?;
     }
     let stage = state.stages.get_mut(&id).ok_or_else(|| dangling(key, id))?;
-    stage.names.insert(row.name.clone(), position);
-    stage.items.insert(position, row);
+    stage.add(position, row);
     Ok(())
 }

@@ -2,12 +2,14 @@
 //! decides anything.
 
 pub(crate) mod blobs;
+mod declared;
 pub(crate) mod engine;
 pub(crate) mod instance;
 pub(crate) mod names;
 pub(crate) mod queue;
 pub(crate) mod resource;
 pub(crate) mod stack;
+mod table;
 
 use crate::id::{InstanceId, RequestId, ResourceId, StackId, Text};
 use crate::outcome::Outcome;
@@ -21,6 +23,7 @@ pub(crate) use names::Held;
 pub(crate) use queue::Stage;
 pub(crate) use resource::{Resource, Slot, Span, Trouble};
 pub(crate) use stack::Stack;
+pub(crate) use table::Table;
 
 /// Everything. Maps are ordered, so that no order can come from a hash.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +32,8 @@ pub(crate) struct State {
     pub(crate) stacks: BTreeMap<StackId, Stack>,
     /// Namespace, then name.
     pub(crate) stack_names: BTreeMap<Text, BTreeMap<Text, StackId>>,
-    pub(crate) resources: BTreeMap<ResourceId, Box<Resource>>,
-    pub(crate) instances: BTreeMap<InstanceId, Box<Instance>>,
+    pub(crate) resources: Table<ResourceId, Resource>,
+    pub(crate) instances: Table<InstanceId, Instance>,
     /// (what is required, who requires it) by the desired definitions.
     pub(crate) dependents: BTreeSet<(ResourceId, ResourceId)>,
     /// (what is required, who was built on it).

@@ -48,7 +48,7 @@ impl Turn<'_> {
         let before = self
             .state
             .instances
-            .insert(id, Box::new(Instance::new(row)));
+            .insert(id, Instance::new(row));
         assert!(before.is_none(), "instance ids are never used again");
         self.touched.instances.insert(id);
         if current {

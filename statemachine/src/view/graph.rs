@@ -24,6 +24,6 @@ impl StateMachine {
 
     /// Every instance, in id order.
     pub fn instances(&self) -> impl Iterator<Item = InstanceId> {
-        self.state.instances.keys().copied()
+        self.state.instances.keys()
     }
 }

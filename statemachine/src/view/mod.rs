@@ -2,6 +2,7 @@
 //! nothing, and keeps no copy of anything.
 
 pub(crate) mod chunk;
+mod declared;
 mod engine;
 mod explain;
 mod graph;

@@ -65,11 +65,11 @@ impl StateMachine {
         })
     }
 
-    /// The names of a stack's protected resources, in id order.
+    /// The names of a stack's protected resources.
     pub fn protected_in(&self, id: StackId) -> impl Iterator<Item = &Text> {
         let stack = self.state.stacks.get(&id);
-        let protected = stack.into_iter().flat_map(|stack| &stack.protected);
-        protected.map(|resource| &self.state.resource(*resource).row.name)
+        let protected = stack.map(|stack| self.state.protected_in(stack));
+        protected.into_iter().flatten()
     }
 
     /// The stack that has this name.

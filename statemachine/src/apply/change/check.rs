@@ -4,7 +4,7 @@ use crate::apply::change::Cause;
 use crate::command::{Difference, SetResource};
 use crate::id::{ResourceId, Revision, StackId, Text};
 use crate::outcome::Rejection;
-use crate::row::Stop;
+use crate::row::{DesiredRow, Stop};
 use crate::state::State;
 use crate::turn::Turn;
 use std::collections::BTreeSet;
@@ -63,13 +63,9 @@ impl Turn<'_> {
         difference: &Difference,
         cause: Cause,
     ) -> Result<(), Rejection> {
-        let stack = self.state.stack(id);
         check_names(difference)?;
-        let new = difference
-            .set
-            .iter()
-            .filter(|item| !stack.names.contains_key(&item.name));
-        self.check_size(stack.desired + new.count() as u64)?;
+        let set = difference.set.iter().map(|item| &item.name);
+        self.check_room(id, difference.set.len(), set)?;
         if !cause.undoes() {
             for name in &difference.remove {
                 self.check_removal(id, name)?;
@@ -78,7 +74,7 @@ impl Turn<'_> {
                 self.check_kept(id, item)?;
             }
         }
-        if stack.takes_in() {
+        if self.state.stack(id).takes_in() {
             return Ok(());
         }
         self.check_references(id, difference)
@@ -129,25 +125,46 @@ impl Turn<'_> {
         }
     }
 
+    /// There are not too many resources once these, `count` at most, are among them. They are looked up only where
+    /// there could be: a commit must not cost what its parts did.
+    pub(crate) fn check_room<'a>(
+        &self,
+        id: StackId,
+        count: usize,
+        set: impl Iterator<Item = &'a Text>,
+    ) -> Result<(), Rejection> {
+        let stack = self.state.stack(id);
+        let waiting: usize = self.state.stages_of(stack).map(|it| it.items.len()).sum();
+        if self.check_size(stack.desired + (waiting + count) as u64).is_ok() {
+            return Ok(());
+        }
+        let is_declared = |desired: &DesiredRow| desired.definition.is_some();
+        let all = self.state.declared_after(stack, None);
+        let declared = all.filter(|(_, desired)| desired.is_some_and(is_declared));
+        let new = set.filter(|name| !self.state.declared(stack, name).is_some_and(is_declared));
+        self.check_size((declared.count() + new.count()) as u64)
+    }
+
     /// What is protected is not removed.
     pub(crate) fn check_removal(&self, id: StackId, name: &Text) -> Result<(), Rejection> {
         let stack = self.state.stack(id);
-        let protected = stack
-            .names
-            .get(name)
-            .is_some_and(|resource| stack.protected.contains(resource));
-        match protected {
+        let declared = self.state.declared(stack, name);
+        match declared.is_some_and(DesiredRow::protects) {
             true => Err(Rejection::ResourceProtected { name: name.clone() }),
             false => Ok(()),
         }
     }
 
+    /// The type of what is declared.
+    pub(crate) fn type_of(&self, desired: Option<&DesiredRow>) -> Option<&Text> {
+        let definition = desired?.definition?;
+        Some(&self.state.catalogue.definition(definition).type_name)
+    }
+
     /// What is protected is neither switched off nor given another type, which would replace it.
     pub(crate) fn check_kept(&self, id: StackId, item: &SetResource) -> Result<(), Rejection> {
-        let present = self.state.stack(id).names.get(&item.name);
-        let type_before = present
-            .and_then(|resource| self.state.resource(*resource).definition())
-            .map(|definition| &self.state.catalogue.definition(definition).type_name);
+        let before = self.state.declared(self.state.stack(id), &item.name);
+        let type_before = self.type_of(before);
         let type_after = item
             .definition
             .as_ref()
@@ -164,11 +181,8 @@ impl Turn<'_> {
             let name = stack.row.name.clone();
             return Err(Rejection::StackProtected { name });
         }
-        match stack.protected.first() {
-            Some(resource) => {
-                let name = self.state.resource(*resource).row.name.clone();
-                Err(Rejection::ResourceProtected { name })
-            }
+        match self.state.protected_in(stack).next() {
+            Some(name) => Err(Rejection::ResourceProtected { name: name.clone() }),
             None => Ok(()),
         }
     }

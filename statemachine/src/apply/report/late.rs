@@ -167,7 +167,7 @@ impl Turn<'_> {
         };
         self.state
             .resources
-            .insert(id, Box::new(Resource::new(row)));
+            .insert(id, Resource::new(row));
         let names = &mut self.state.stack_mut(stack).names;
         names.insert(tombstone.resource.clone(), id);
         self.touch_resource(id);

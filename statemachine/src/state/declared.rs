@@ -1,0 +1,84 @@
+//! What resources should be by the newest revision, whether that has been taken in by now or not. It does not change
+//! while a change is being taken in. Knows nothing of the rules.
+
+use crate::id::Text;
+use crate::row::{DesiredRow, Pending};
+use crate::state::{Stack, Stage, State};
+use std::collections::btree_map;
+use std::iter::Peekable;
+use std::ops::Bound::{Excluded, Unbounded};
+
+impl State {
+    /// What this resource should be.
+    pub(crate) fn declared<'s>(&'s self, stack: &'s Stack, name: &str) -> Option<&'s DesiredRow> {
+        if let Some(declared) = self.waiting(stack, name) {
+            return declared;
+        }
+        let id = stack.names.get(name)?;
+        self.resource(*id).desired()
+    }
+
+    /// What the changes that wait to be taken in say of this resource; `None`: nothing.
+    fn waiting<'s>(&'s self, stack: &'s Stack, name: &str) -> Option<Option<&'s DesiredRow>> {
+        stack.row.queue.iter().rev().find_map(|step| match step {
+            Pending::Switch { stage, .. } => {
+                let stage = self.stages.get(stage)?;
+                let position = stage.names.get(name)?;
+                Some(stage.items[position].desired.as_ref())
+            }
+            Pending::Clear { after, .. } => {
+                let done = after.as_ref().is_some_and(|after| name <= &**after);
+                (!done).then_some(None)
+            }
+            Pending::Forgive => None,
+        })
+    }
+
+    /// Changes that wait to be taken in, oldest first.
+    pub(crate) fn stages_of<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = &'s Stage> {
+        stack.row.queue.iter().filter_map(|step| match step {
+            Pending::Switch { stage, .. } => self.stages.get(stage),
+            Pending::Clear { .. } | Pending::Forgive => None,
+        })
+    }
+
+    /// All names after this one that are or were those of resources, with what each should be.
+    pub(crate) fn declared_after<'s>(
+        &'s self,
+        stack: &'s Stack,
+        after: Option<&Text>,
+    ) -> impl Iterator<Item = (&'s Text, Option<&'s DesiredRow>)> + use<'s> {
+        let from = after.map_or(Unbounded, Excluded);
+        let mut present = stack.names.range::<Text, _>((from, Unbounded)).peekable();
+        let mut waiting: Vec<Peekable<btree_map::Range<'s, Text, u32>>> = self
+            .stages_of(stack)
+            .map(|stage| stage.names.range::<Text, _>((from, Unbounded)).peekable())
+            .collect();
+        std::iter::from_fn(move || {
+            let first = waiting.iter_mut().filter_map(|names| names.peek());
+            let first = first.map(|(name, _)| *name).min();
+            let name = match (first, present.peek()) {
+                (Some(first), Some((name, _))) => first.min(name),
+                (Some(first), None) => first,
+                (None, Some((name, _))) => name,
+                (None, None) => return None,
+            };
+            for names in &mut waiting {
+                names.next_if(|(next, _)| *next == name);
+            }
+            let id = present.next_if(|(next, _)| *next == name).map(|(_, id)| id);
+            let taken_in = || id.and_then(|id| self.resource(*id).desired());
+            let declared = self.waiting(stack, name).unwrap_or_else(taken_in);
+            Some((name, declared))
+        })
+    }
+
+    /// Resources that are protected.
+    pub(crate) fn protected_in<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = &'s Text> {
+        let present = stack.protected.iter();
+        let present = present.map(|id| &self.resource(*id).row.name);
+        let waiting = self.stages_of(stack).flat_map(|stage| &stage.protected);
+        let all = present.chain(waiting);
+        all.filter(|name| self.declared(stack, name).is_some_and(DesiredRow::protects))
+    }
+}

@@ -1,0 +1,268 @@
+//! While a large change is being taken in, entry by entry, what should be can be read and changed as if all of it had been
+//! taken in already.
+
+mod member;
+
+use anneal_statemachine::command::{
+    Change, ChangeStack, CommandKind, CommitStaged, Difference, SetResource, Settings, StagePart,
+};
+use anneal_statemachine::id::{RequestId, Revision, StackId, Text};
+use anneal_statemachine::outcome::{Outcome, Rejection};
+use anneal_statemachine::row::DesiredRow;
+
+use member::{Member, item};
+
+const PER_ENTRY: u32 = 3;
+
+fn request(number: u8) -> RequestId {
+    RequestId([number; 16])
+}
+
+fn settings(number: u8, change: impl FnOnce(&mut Settings)) -> CommandKind {
+    let mut settings = Settings {
+        items_per_entry: PER_ENTRY,
+        ..Settings::default()
+    };
+    change(&mut settings);
+    CommandKind::ClusterSettings {
+        request: request(number),
+        settings,
+    }
+}
+
+fn change(number: u8, change: Change) -> ChangeStack {
+    ChangeStack {
+        request: request(number),
+        namespace: "default".into(),
+        name: "large".into(),
+        change,
+    }
+}
+
+/// Stages a difference and commits it.
+fn commit(member: &mut Member, number: u8, mut whole: Difference, base: Option<u64>) -> Outcome {
+    let stage = request(number + 100);
+    let part = StagePart {
+        stage,
+        part: 0,
+        set: std::mem::take(&mut whole.set),
+        remove: std::mem::take(&mut whole.remove),
+    };
+    member.apply(CommandKind::StagePart(part));
+    let last = match base {
+        None => Change::Create { difference: whole },
+        Some(base) => Change::Update {
+            base: Revision(base),
+            difference: whole,
+        },
+    };
+    let commit = CommitStaged {
+        stage,
+        parts: 1,
+        change: change(number, last),
+    };
+    member.apply(CommandKind::CommitStaged(commit)).outcome
+}
+
+fn setting(set: Vec<SetResource>) -> Difference {
+    Difference {
+        set,
+        ..Difference::default()
+    }
+}
+
+fn removing(names: &[&str]) -> Difference {
+    Difference {
+        remove: names.iter().map(|name| Text::from(*name)).collect(),
+        ..Difference::default()
+    }
+}
+
+fn protected(name: &str) -> SetResource {
+    let mut item = item(name, None);
+    let definition = item.definition.as_mut().expect("it has one");
+    definition.policy.protect = true;
+    item
+}
+
+/// What should be, as all readers see it; asked name by name it is the same.
+fn declared(member: &Member, stack: StackId) -> Vec<(Text, DesiredRow)> {
+    let all = member.machine.declared_after(stack, None);
+    for (name, desired) in all {
+        assert_eq!(member.machine.declared(stack, name), desired, "{name}");
+    }
+    member
+        .machine
+        .declared_after(stack, None)
+        .filter_map(|(name, desired)| Some((name.clone(), desired?.clone())))
+        .map(|(name, desired)| {
+            // A change that is staged has no revision yet.
+            let revision = Revision(0);
+            (name, DesiredRow { revision, ..desired })
+        })
+        .collect()
+}
+
+/// A create of eleven, of which three are taken in.
+fn in_motion() -> (Member, StackId) {
+    let mut member = Member::new();
+    member.apply(settings(250, |_| ()));
+    let mut set = vec![protected("a0"), protected("z9")];
+    set.extend((0..8).map(|at| item(&format!("r{at}"), None)));
+    set.push(item("upon", Some("r7")));
+    let outcome = commit(&mut member, 1, setting(set), None);
+    let Outcome::Stack(answer) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(member.machine.wants_advance(), "more than one entry takes");
+    (member, answer.stack)
+}
+
+/// Takes the rest in. What should be does not change meanwhile, and a restart in the middle knows it too.
+fn take_in(member: &mut Member, stack: StackId) -> Vec<(Text, DesiredRow)> {
+    let before = declared(member, stack);
+    while member.machine.wants_advance() {
+        assert_eq!(declared(&member.restarted(), stack), before);
+        member.apply(CommandKind::Advance);
+        assert_eq!(declared(member, stack), before);
+    }
+    assert!(member.machine.stages_of(stack).is_empty());
+    before
+}
+
+fn names(declared: &[(Text, DesiredRow)]) -> Vec<&str> {
+    declared.iter().map(|(name, _)| &**name).collect()
+}
+
+#[test]
+fn what_is_declared_is_there_from_the_start() {
+    let (mut member, stack) = in_motion();
+    let all = take_in(&mut member, stack);
+    let expected = [
+        "a0", "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "upon", "z9",
+    ];
+    assert_eq!(names(&all), expected);
+    let r6 = Text::from("r6");
+    let later = member.machine.declared_after(stack, Some(&r6));
+    let later: Vec<&str> = later.map(|(name, _)| &**name).collect();
+    assert_eq!(later, ["r7", "upon", "z9"]);
+}
+
+#[test]
+fn a_newer_change_is_taken_at_once_and_counts_at_once() {
+    let (mut member, stack) = in_motion();
+    let new = SetResource {
+        definition: item("other", None).definition,
+        ..item("r5", None)
+    };
+    let patch = Difference {
+        set: vec![new.clone(), item("s", None)],
+        ..removing(&["r1"])
+    };
+    let update = Change::Update {
+        base: Revision(1),
+        difference: patch,
+    };
+    let outcome = member.apply(CommandKind::ChangeStack(change(2, update)));
+    assert!(matches!(outcome.outcome, Outcome::Stack(_)));
+    assert_eq!(member.machine.stages_of(stack).len(), 2);
+    let now = member.machine.declared(stack, "r5").expect("it should be");
+    let digest = new.definition.expect("it has one").digest;
+    assert_eq!(now.definition, Some(digest));
+    let all = take_in(&mut member, stack);
+    assert!(names(&all).contains(&"s") && !names(&all).contains(&"r1"));
+    let id = member.machine.resource_named(stack, "r5").expect("it is there");
+    let resource = member.machine.resource(id).expect("it is there");
+    assert_eq!(resource.desired.expect("it should be").definition, Some(digest));
+}
+
+#[test]
+fn a_deletion_empties_it_at_once() {
+    let (mut member, stack) = in_motion();
+    let plain = setting(vec![item("a0", None), item("z9", None)]);
+    let outcome = commit(&mut member, 2, plain, Some(1));
+    assert!(matches!(outcome, Outcome::Stack(_)), "{outcome:?}");
+    let delete = Change::Delete { base: None };
+    let outcome = member.apply(CommandKind::ChangeStack(change(3, delete)));
+    assert!(matches!(outcome.outcome, Outcome::Stack(_)), "{outcome:?}");
+    assert!(declared(&member, stack).is_empty());
+    let again = setting(vec![item("r3", None), item("new", None)]);
+    let outcome = commit(&mut member, 4, again, Some(3));
+    assert!(matches!(outcome, Outcome::Stack(_)), "{outcome:?}");
+    let all = take_in(&mut member, stack);
+    assert_eq!(names(&all), ["new", "r3"]);
+}
+
+#[test]
+fn what_waits_to_be_protected_is_protected() {
+    let (mut member, stack) = in_motion();
+    let of = |member: &Member| -> Vec<Text> {
+        let all = member.machine.protected_in(stack);
+        all.cloned().collect()
+    };
+    let both: [Text; 2] = ["a0".into(), "z9".into()];
+    assert_eq!(of(&member), both);
+    assert_eq!(of(&member.restarted()), both);
+    let refused = |outcome: Outcome| {
+        let protects =
+            |it: &Rejection| matches!(it, Rejection::ResourceProtected { .. });
+        assert!(
+            matches!(&outcome, Outcome::Rejected(why) if protects(why)),
+            "{outcome:?}"
+        );
+    };
+    let delete = Change::Delete { base: None };
+    refused(member.apply(CommandKind::ChangeStack(change(2, delete))).outcome);
+    let update = Change::Update {
+        base: Revision(1),
+        difference: removing(&["z9"]),
+    };
+    refused(member.apply(CommandKind::ChangeStack(change(3, update))).outcome);
+    refused(commit(&mut member, 4, removing(&["r0", "z9"]), Some(1)));
+    // Once that is taken back, though that waits too, it may go.
+    let update = Change::Update {
+        base: Revision(1),
+        difference: setting(vec![item("z9", None)]),
+    };
+    member.apply(CommandKind::ChangeStack(change(5, update)));
+    assert_eq!(of(&member), both[..1]);
+    let outcome = commit(&mut member, 6, removing(&["z9"]), Some(2));
+    assert!(matches!(outcome, Outcome::Stack(_)), "{outcome:?}");
+    let all = take_in(&mut member, stack);
+    assert!(!names(&all).contains(&"z9"));
+}
+
+#[test]
+fn what_waits_counts_among_how_many_there_may_be() {
+    let (mut member, stack) = in_motion();
+    member.apply(settings(251, |it| it.max_resources = 12));
+    let patch = |base, set| Change::Update {
+        base: Revision(base),
+        difference: setting(set),
+    };
+    let two = patch(1, vec![item("s", None), item("t", None)]);
+    let outcome = member.apply(CommandKind::ChangeStack(change(2, two))).outcome;
+    let too_many = Rejection::TooManyResources {
+        count: 13,
+        limit: 12,
+    };
+    assert_eq!(outcome, Outcome::Rejected(too_many.clone()));
+    let two = setting(vec![item("s", None), item("t", None)]);
+    assert_eq!(commit(&mut member, 3, two, Some(1)), Outcome::Rejected(too_many));
+    let one_is_new = patch(1, vec![item("s", None), item("r7", None)]);
+    let outcome = member.apply(CommandKind::ChangeStack(change(4, one_is_new)));
+    assert!(matches!(outcome.outcome, Outcome::Stack(_)));
+    assert_eq!(take_in(&mut member, stack).len(), 12);
+}
+
+#[test]
+fn who_names_whom_is_seen_in_what_waits() {
+    let (member, stack) = in_motion();
+    let stages = member.machine.stages_of(stack);
+    let waits = member.machine.staged_after(stages[0], None);
+    let upon = waits
+        .filter_map(|(_, item)| Some((&*item.name, item.desired.as_ref()?)))
+        .filter(|(_, desired)| member.machine.names_another(desired, "r7"));
+    let upon: Vec<&str> = upon.map(|(name, _)| name).collect();
+    assert_eq!(upon, ["upon"]);
+}
