@@ -96,9 +96,44 @@ fn events_are_written_and_read_as_ever() {
     hold(
         include_str!("golden/events.txt"),
         &events::all(),
-        codec::encode_event,
-        |event, bytes| codec::decode_event(&codec::event_key(event), bytes).unwrap(),
+        |event| codec::encode_events(&[event]),
+        |event, bytes| {
+            let mut events = codec::decode_events(&codec::event_key(event), bytes).unwrap();
+            assert_eq!(events.len(), 1);
+            events.remove(0)
+        },
     );
+}
+
+#[test]
+fn events_of_one_entry_are_written_and_read_as_ever() {
+    hold(
+        include_str!("golden/entry_events.txt"),
+        &events::of_one_entry(),
+        |events| codec::encode_events(&events.iter().collect::<Vec<_>>()),
+        |events, bytes| codec::decode_events(&codec::event_key(&events[0]), bytes).unwrap(),
+    );
+}
+
+#[test]
+fn events_of_one_entry_are_in_rows_of_their_stacks_and_none_is_lost() {
+    let sample = events::all().remove(0).value;
+    let events: Vec<_> = (0..300)
+        .map(|ordinal| anneal_statemachine::event::Event {
+            ordinal,
+            stack: [sample.stack, None][ordinal as usize % 7 / 6],
+            ..sample.clone()
+        })
+        .collect();
+    let mut found = Vec::new();
+    let mut rows = 0;
+    for (key, row) in codec::event_rows(&events) {
+        rows += 1;
+        found.extend(codec::decode_events(&key, row.into()).unwrap());
+    }
+    assert_eq!(rows, 6, "five of the stack, one of the cluster");
+    found.sort_by_key(|event| event.ordinal);
+    assert_eq!(found, events);
 }
 
 #[test]

@@ -9,12 +9,14 @@ use std::fmt::Debug;
 
 use anneal_node::codec::{self, peer, raft};
 use anneal_proto::{log::v1 as log, peer::v1 as wire};
+use anneal_statemachine::event::Event;
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
 
-const GOLDEN: [&str; 5] = [
+const GOLDEN: [&str; 6] = [
     include_str!("golden/commands.txt"),
+    include_str!("golden/entry_events.txt"),
     include_str!("golden/events.txt"),
     include_str!("golden/keys.txt"),
     include_str!("golden/records.txt"),
@@ -164,7 +166,8 @@ proptest! {
     #[test]
     fn events(key in hostile(), bytes in hostile()) {
         for key in samples::events::all().iter().map(|sample| codec::event_key(&sample.value)).chain([key]) {
-            stable(&bytes, |bytes| codec::decode_event(&key, bytes), codec::encode_event)?;
+            let encode = |events: &Vec<Event>| codec::encode_events(&events.iter().collect::<Vec<_>>());
+            stable(&bytes, |bytes| codec::decode_events(&key, bytes), encode)?;
         }
     }
 

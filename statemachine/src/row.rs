@@ -55,7 +55,7 @@ pub enum RowKey {
     Past(StackId, Revision, Text),
     /// A staged change.
     Stage(RequestId),
-    /// One resource of a staged change.
+    /// Resources of a staged change that came together: their positions go on from this one.
     Staged(RequestId, u32),
     /// An instance that was forgotten while a call on it might still land.
     Tombstone(InstanceId),
@@ -95,7 +95,7 @@ pub enum RowValue {
     /// See [`RowKey::Stage`].
     Stage(StageRow),
     /// See [`RowKey::Staged`].
-    Staged(Box<StagedRow>),
+    Staged(Box<[StagedRow]>),
     /// See [`RowKey::Tombstone`].
     Tombstone(Box<TombstoneRow>),
 }
@@ -534,6 +534,8 @@ pub struct StageRow {
     pub parts: u32,
     /// Items taken.
     pub items: u32,
+    /// Items before this position have been taken in, or dropped; their rows may still be there.
+    pub done: u32,
     /// It is dropped at this state time unless committed; `None`: it is committed. Milliseconds.
     pub expires_ms: Option<u64>,
 }

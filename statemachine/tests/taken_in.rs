@@ -98,7 +98,13 @@ fn declared(member: &Member, stack: StackId) -> Vec<(Text, DesiredRow)> {
         .map(|(name, desired)| {
             // A change that is staged has no revision yet.
             let revision = Revision(0);
-            (name, DesiredRow { revision, ..desired })
+            (
+                name,
+                DesiredRow {
+                    revision,
+                    ..desired
+                },
+            )
         })
         .collect()
 }
@@ -171,9 +177,15 @@ fn a_newer_change_is_taken_at_once_and_counts_at_once() {
     assert_eq!(now.definition, Some(digest));
     let all = take_in(&mut member, stack);
     assert!(names(&all).contains(&"s") && !names(&all).contains(&"r1"));
-    let id = member.machine.resource_named(stack, "r5").expect("it is there");
+    let id = member
+        .machine
+        .resource_named(stack, "r5")
+        .expect("it is there");
     let resource = member.machine.resource(id).expect("it is there");
-    assert_eq!(resource.desired.expect("it should be").definition, Some(digest));
+    assert_eq!(
+        resource.desired.expect("it should be").definition,
+        Some(digest)
+    );
 }
 
 #[test]
@@ -204,20 +216,27 @@ fn what_waits_to_be_protected_is_protected() {
     assert_eq!(of(&member), both);
     assert_eq!(of(&member.restarted()), both);
     let refused = |outcome: Outcome| {
-        let protects =
-            |it: &Rejection| matches!(it, Rejection::ResourceProtected { .. });
+        let protects = |it: &Rejection| matches!(it, Rejection::ResourceProtected { .. });
         assert!(
             matches!(&outcome, Outcome::Rejected(why) if protects(why)),
             "{outcome:?}"
         );
     };
     let delete = Change::Delete { base: None };
-    refused(member.apply(CommandKind::ChangeStack(change(2, delete))).outcome);
+    refused(
+        member
+            .apply(CommandKind::ChangeStack(change(2, delete)))
+            .outcome,
+    );
     let update = Change::Update {
         base: Revision(1),
         difference: removing(&["z9"]),
     };
-    refused(member.apply(CommandKind::ChangeStack(change(3, update))).outcome);
+    refused(
+        member
+            .apply(CommandKind::ChangeStack(change(3, update)))
+            .outcome,
+    );
     refused(commit(&mut member, 4, removing(&["r0", "z9"]), Some(1)));
     // Once that is taken back, though that waits too, it may go.
     let update = Change::Update {
@@ -241,14 +260,19 @@ fn what_waits_counts_among_how_many_there_may_be() {
         difference: setting(set),
     };
     let two = patch(1, vec![item("s", None), item("t", None)]);
-    let outcome = member.apply(CommandKind::ChangeStack(change(2, two))).outcome;
+    let outcome = member
+        .apply(CommandKind::ChangeStack(change(2, two)))
+        .outcome;
     let too_many = Rejection::TooManyResources {
         count: 13,
         limit: 12,
     };
     assert_eq!(outcome, Outcome::Rejected(too_many.clone()));
     let two = setting(vec![item("s", None), item("t", None)]);
-    assert_eq!(commit(&mut member, 3, two, Some(1)), Outcome::Rejected(too_many));
+    assert_eq!(
+        commit(&mut member, 3, two, Some(1)),
+        Outcome::Rejected(too_many)
+    );
     let one_is_new = patch(1, vec![item("s", None), item("r7", None)]);
     let outcome = member.apply(CommandKind::ChangeStack(change(4, one_is_new)));
     assert!(matches!(outcome.outcome, Outcome::Stack(_)));

@@ -16,7 +16,7 @@ mod report;
 mod row;
 
 pub use command::{decode_command, encode_command};
-pub use event::{decode_event, encode_event, event_key};
+pub use event::{decode_events, encode_events, event_key, event_rows};
 pub use report::{observed, read_observed, read_report, report};
 pub use row::{decode_row, encode_row};
 

@@ -38,7 +38,7 @@ pub fn encode_row(value: &RowValue) -> Bytes {
         }
         .encode_to_vec(),
         RowValue::Stage(row) => stage(row).encode_to_vec(),
-        RowValue::Staged(row) => staged(row).encode_to_vec(),
+        RowValue::Staged(items) => staged(items).encode_to_vec(),
         RowValue::Tombstone(row) => tombstone(row).encode_to_vec(),
     };
     bytes.into()
@@ -67,7 +67,7 @@ pub fn decode_row(key: &RowKey, bytes: Bytes) -> Result<RowValue, DecodeError> {
             RowValue::Past(row.desired.map(read_desired).transpose()?.map(Box::new))
         }
         RowKey::Stage(_) => RowValue::Stage(read_stage(&Message::decode(bytes)?)),
-        RowKey::Staged(..) => RowValue::Staged(read_staged(Message::decode(bytes)?)?.into()),
+        RowKey::Staged(..) => RowValue::Staged(read_staged(Message::decode(bytes)?)?),
         RowKey::Tombstone(_) => {
             RowValue::Tombstone(read_tombstone(Message::decode(bytes)?)?.into())
         }
@@ -405,11 +405,13 @@ fn stage(row: &StageRow) -> proto::StageRow {
         parts,
         items,
         expires_ms,
+        done,
     } = *row;
     proto::StageRow {
         parts,
         items,
         expires_ms,
+        done,
     }
 }
 
@@ -418,25 +420,46 @@ fn read_stage(row: &proto::StageRow) -> StageRow {
         parts,
         items,
         expires_ms,
+        done,
     } = *row;
     StageRow {
         parts,
         items,
         expires_ms,
+        done,
     }
 }
 
-fn staged(row: &StagedRow) -> proto::StagedRow {
+fn staged(items: &[StagedRow]) -> proto::StagedRow {
+    let mut items = items.iter().map(staged_item);
+    let first = items.next().unwrap_or_default();
     proto::StagedRow {
-        name: parts::text(&row.name),
-        desired: row.desired.as_ref().map(desired),
+        name: first.name,
+        desired: first.desired,
+        later: items.collect(),
     }
 }
 
-fn read_staged(row: proto::StagedRow) -> Result<StagedRow, DecodeError> {
+fn staged_item(item: &StagedRow) -> proto::StagedItem {
+    proto::StagedItem {
+        name: parts::text(&item.name),
+        desired: item.desired.as_ref().map(desired),
+    }
+}
+
+fn read_staged(row: proto::StagedRow) -> Result<Box<[StagedRow]>, DecodeError> {
+    let first = proto::StagedItem {
+        name: row.name,
+        desired: row.desired,
+    };
+    let items = std::iter::once(first).chain(row.later);
+    items.map(read_staged_item).collect()
+}
+
+fn read_staged_item(item: proto::StagedItem) -> Result<StagedRow, DecodeError> {
     Ok(StagedRow {
-        name: row.name.into(),
-        desired: row.desired.map(read_desired).transpose()?,
+        name: item.name.into(),
+        desired: item.desired.map(read_desired).transpose()?,
     })
 }
 

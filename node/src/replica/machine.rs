@@ -289,12 +289,8 @@ impl Work<'_> {
         {
             self.forget_events(stack, before);
         }
-        for event in &applied.events {
-            self.batch.put(
-                key::EVENTS,
-                &codec::event_key(event),
-                &codec::encode_event(event),
-            );
+        for (key, row) in codec::event_rows(&applied.events) {
+            self.batch.put(key::EVENTS, &key, &row);
         }
         self.changes.events.extend(applied.events);
         Ok(applied.outcome)

@@ -198,25 +198,26 @@ impl Rows<'_> {
         after: (u64, u32),
         limit: usize,
     ) -> io::Result<Vec<Event>> {
-        let from = key::event(stack, after.0, after.1);
+        // The row that holds the place begins with it or before.
+        let from = key::event(stack, after.0, 0);
         let end = key::event(stack, u64::MAX, u32::MAX);
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(end);
         let mut events = Vec::new();
         for item in self.iterate(key::EVENTS, options, &from) {
-            let (key, bytes) = item.map_err(io_error)?;
-            if *key == *from {
-                continue;
-            }
-            if events.len() == limit {
+            if events.len() >= limit {
                 break;
             }
-            events.push(codec::decode_event(&key, bytes.into_vec().into())?);
+            let (key, bytes) = item.map_err(io_error)?;
+            let row = codec::decode_events(&key, bytes.into_vec().into())?;
+            let new = |event: &Event| (event.index, event.ordinal) > after;
+            events.extend(row.into_iter().filter(new));
         }
+        events.truncate(limit);
         Ok(events)
     }
 
-    /// The log index and the size in bytes of every event of a stack, in order.
+    /// The log index and the size in bytes of every row of events of a stack, in order.
     pub fn event_sizes(&self, stack: StackId) -> io::Result<Vec<(u64, u64)>> {
         self.told(self.event_sizes_unchecked(stack))
     }

@@ -56,7 +56,8 @@ impl Stored for Replica {
 
     fn users_of_parameter(&self, stack: StackId, parameter: &str) -> Vec<Text> {
         let parameter = Text::from(parameter);
-        let uses = |_: &StateMachine, desired: &DesiredRow| desired.parameters_used.contains(&parameter);
+        let uses =
+            |_: &StateMachine, desired: &DesiredRow| desired.parameters_used.contains(&parameter);
         let mut found = self.waiting(stack, uses);
         self.read(|state| {
             let present = state.users_of_parameter(stack, &parameter);

@@ -33,3 +33,22 @@ pub(crate) fn all() -> Vec<Sample<Event>> {
     all.push(sample("of_the_cluster", bare));
     all
 }
+
+/// Events of one entry about one stack.
+pub(crate) fn of_one_entry() -> Vec<Sample<Vec<Event>>> {
+    let first = all().remove(0).value;
+    let later = Event {
+        ordinal: 5,
+        resource: Some((ResourceId(8), "web/4/server".into())),
+        text: "later".into(),
+        ..first.clone()
+    };
+    let bare = Event {
+        ordinal: 9,
+        resource: None,
+        instance: None,
+        kind: EventKind::Converged,
+        ..first.clone()
+    };
+    vec![sample("three", vec![first, later, bare])]
+}

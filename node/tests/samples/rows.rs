@@ -115,6 +115,7 @@ fn kinds() -> Vec<(&'static str, RowKey, RowValue)> {
     let stage = StageRow {
         parts: 2,
         items: 300,
+        done: 0,
         expires_ms: Some(600),
     };
     let past = |desired| RowValue::Past(desired);
@@ -177,16 +178,29 @@ fn kinds() -> Vec<(&'static str, RowKey, RowValue)> {
         ),
         ("past", past_key(), past(Some(desired().into()))),
         ("past_absent", past_key(), past(None)),
+        (
+            "stage_half_done",
+            RowKey::Stage(request()),
+            RowValue::Stage(StageRow {
+                done: 20,
+                ..stage.clone()
+            }),
+        ),
         ("stage", RowKey::Stage(request()), RowValue::Stage(stage)),
         (
             "staged",
             RowKey::Staged(request(), 7),
-            RowValue::Staged(staged.into()),
+            RowValue::Staged([staged.clone()].into()),
         ),
         (
             "staged_removal",
             RowKey::Staged(request(), 8),
-            RowValue::Staged(removed.into()),
+            RowValue::Staged([removed.clone()].into()),
+        ),
+        (
+            "staged_together",
+            RowKey::Staged(request(), 9),
+            RowValue::Staged([staged.clone(), removed, staged].into()),
         ),
         (
             "tombstone",

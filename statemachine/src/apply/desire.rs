@@ -83,9 +83,7 @@ impl Turn<'_> {
             requires: Box::default(),
             replacing: None,
         };
-        self.state
-            .resources
-            .insert(id, Resource::new(row));
+        self.state.resources.insert(id, Resource::new(row));
         self.state.stack_mut(stack).names.insert(name.clone(), id);
         self.touch_resource(id);
         self.stack_moved(stack);

@@ -4,7 +4,7 @@ use crate::apply::change::Cause;
 use crate::command::{Change, CommitStaged, Difference, SetResource, StagePart};
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::{Outcome, Rejection};
-use crate::row::{DesiredRow, Pending, RowKey, RowValue, StageRow, StagedRow};
+use crate::row::{Pending, RowKey, RowValue, StageRow, StagedRow};
 use crate::state::Stage;
 use crate::turn::Turn;
 
@@ -44,34 +44,37 @@ impl Turn<'_> {
 
     /// Adds a part to a staged change.
     pub(crate) fn stage_items(&mut self, id: RequestId, set: &[SetResource], remove: &[Text]) {
+        let mut items = Vec::with_capacity(set.len() + remove.len());
         for item in set {
-            let desired = self.take_item(item, Revision(0));
-            self.stage_item(id, item.name.clone(), Some(desired));
+            items.push(StagedRow {
+                name: item.name.clone(),
+                desired: Some(self.take_item(item, Revision(0))),
+            });
         }
-        for name in remove {
-            self.stage_item(id, name.clone(), None);
-        }
+        items.extend(remove.iter().map(|name| StagedRow {
+            name: name.clone(),
+            desired: None,
+        }));
+        let items = items.into_boxed_slice();
         let now_ms = self.stamp.state_ms;
         let lifetime_ms = self.state.cluster.settings.stage_lifetime_ms;
         let stage = self.stage_entry(id);
+        let first = stage.row.items;
         stage.row.parts += 1;
+        stage.row.items += items.len() as u32;
         stage.row.expires_ms = Some(now_ms.saturating_add(lifetime_ms));
         self.touch_stage(id);
-    }
-
-    fn stage_item(&mut self, id: RequestId, name: Text, desired: Option<DesiredRow>) {
-        let stage = self.stage_entry(id);
-        let position = stage.row.items;
-        stage.row.items += 1;
-        let row = Box::new(StagedRow { name, desired });
-        stage.add(position, row.clone());
-        self.put(RowKey::Staged(id, position), RowValue::Staged(row));
+        if !items.is_empty() {
+            self.stage_entry(id).add(first, items.clone());
+            self.put(RowKey::Staged(id, first), RowValue::Staged(items));
+        }
     }
 
     fn stage_entry(&mut self, id: RequestId) -> &mut Stage {
         let row = StageRow {
             parts: 0,
             items: 0,
+            done: 0,
             expires_ms: None,
         };
         let stages = &mut self.state.stages;
@@ -219,9 +222,11 @@ impl Turn<'_> {
         if stage.items.is_empty() {
             self.state.stages.remove(&id);
         }
-        let (position, item) = taken?;
-        self.remove(RowKey::Staged(id, position));
-        Some(*item)
+        let (item, ended) = taken?;
+        if let Some(first) = ended {
+            self.remove(RowKey::Staged(id, first));
+        }
+        Some(item)
     }
 }
 

@@ -20,7 +20,7 @@ struct Later {
     revisions: Vec<(StackId, Revision, Box<RevisionRow>)>,
     pasts: Vec<(StackId, Revision, Text, Option<Box<DesiredRow>>)>,
     stages: Vec<(RequestId, StageRow)>,
-    staged: Vec<(RequestId, u32, Box<StagedRow>)>,
+    staged: Vec<(RequestId, u32, Box<[StagedRow]>)>,
 }
 
 pub(super) fn fill(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result<State, LoadError> {
@@ -50,8 +50,8 @@ pub(super) fn fill(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result
     for (id, row) in later.stages {
         state.stages.insert(id, Stage::new(row));
     }
-    for (id, position, row) in later.staged {
-        place_staged(&mut state, id, position, row)?;
+    for (id, first, items) in later.staged {
+        place_staged(&mut state, id, first, items)?;
     }
     let buried: Vec<_> = state
         .tombstones
@@ -103,8 +103,8 @@ fn place(
             later.pasts.push((stack, revision, name, before));
         }
         (RowKey::Stage(id), RowValue::Stage(row)) => later.stages.push((id, row)),
-        (RowKey::Staged(id, position), RowValue::Staged(row)) => {
-            later.staged.push((id, position, row))
+        (RowKey::Staged(id, first), RowValue::Staged(items)) => {
+            later.staged.push((id, first, items))
         }
         (RowKey::Tombstone(id), RowValue::Tombstone(row)) => {
             state.tombstones.insert(id, *row);
@@ -366,14 +366,19 @@ fn place_past(
 fn place_staged(
     state: &mut State,
     id: RequestId,
-    position: u32,
-    row: Box<StagedRow>,
+    first: u32,
+    items: Box<[StagedRow]>,
 ) -> Result<(), LoadError> {
-    let key = RowKey::Staged(id, position);
-    if let Some(desired) = &row.desired {
+    let key = RowKey::Staged(id, first);
+    let done = match state.stages.get(&id) {
+        Some(stage) => stage.row.done,
+        None => return Err(dangling(key, id)),
+    };
+    let left = items.iter().skip(done.saturating_sub(first) as usize);
+    for desired in left.filter_map(|item| item.desired.as_ref()) {
         hold_desired(state, desired, &key)?;
     }
-    let stage = state.stages.get_mut(&id).ok_or_else(|| dangling(key, id))?;
-    stage.add(position, row);
+    let stage = state.stages.get_mut(&id).expect("looked up before");
+    stage.add(first, items);
     Ok(())
 }

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Stage {
     pub(crate) row: StageRow,
     /// By position. Items that are taken in leave.
-    pub(crate) items: BTreeMap<u32, Box<StagedRow>>,
+    pub(crate) items: BTreeMap<u32, StagedRow>,
+    /// Rows that are still there: first position, and the one after the last.
+    spans: BTreeMap<u32, u32>,
     /// Positions by name.
     pub(crate) names: BTreeMap<Text, u32>,
     /// Names of items that are to be protected.
@@ -21,24 +23,36 @@ impl Stage {
         Stage {
             row,
             items: BTreeMap::new(),
+            spans: BTreeMap::new(),
             names: BTreeMap::new(),
             protected: BTreeSet::new(),
         }
     }
 
-    pub(crate) fn add(&mut self, position: u32, item: Box<StagedRow>) {
-        if item.desired.as_ref().is_some_and(DesiredRow::protects) {
-            self.protected.insert(item.name.clone());
+    /// Adds the items of one row, but for those that are done.
+    pub(crate) fn add(&mut self, first: u32, items: Box<[StagedRow]>) {
+        let after = first + items.len() as u32;
+        self.spans.insert(first, after);
+        for (position, item) in (first..after).zip(items) {
+            if position < self.row.done {
+                continue;
+            }
+            if item.desired.as_ref().is_some_and(DesiredRow::protects) {
+                self.protected.insert(item.name.clone());
+            }
+            self.names.insert(item.name.clone(), position);
+            self.items.insert(position, item);
         }
-        self.names.insert(item.name.clone(), position);
-        self.items.insert(position, item);
     }
 
-    /// Takes out the first item.
-    pub(crate) fn take(&mut self) -> Option<(u32, Box<StagedRow>)> {
+    /// Takes out the first item; with it, the first position of its row, if it was the last one of that.
+    pub(crate) fn take(&mut self) -> Option<(StagedRow, Option<u32>)> {
         let (position, item) = self.items.pop_first()?;
         self.names.remove(&item.name);
         self.protected.remove(&item.name);
-        Some((position, item))
+        self.row.done = position + 1;
+        let span = self.spans.first_entry()?;
+        let ended = (*span.get() == self.row.done).then(|| span.remove_entry().0);
+        Some((item, ended))
     }
 }

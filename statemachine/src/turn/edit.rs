@@ -45,10 +45,7 @@ impl Turn<'_> {
                 .take(&type_name, row.host.as_deref(), physical_id, id);
         }
         let (owner, current) = (row.resource, row.is_current());
-        let before = self
-            .state
-            .instances
-            .insert(id, Instance::new(row));
+        let before = self.state.instances.insert(id, Instance::new(row));
         assert!(before.is_none(), "instance ids are never used again");
         self.touched.instances.insert(id);
         if current {

@@ -25,7 +25,9 @@ impl StateMachine {
 
     /// A declared resource names another one.
     pub fn names_another(&self, desired: &DesiredRow, other: &str) -> bool {
-        let definition = desired.definition.map(|it| self.state.catalogue.definition(it));
+        let definition = desired
+            .definition
+            .map(|it| self.state.catalogue.definition(it));
         let mut referred = definition.iter().flat_map(|known| &known.references);
         desired.depends_on.iter().any(|name| &**name == other)
             || referred.any(|reference| &*reference.resource == other)
@@ -51,6 +53,6 @@ impl StateMachine {
         let from = after.map_or(Unbounded, Excluded);
         let stage = self.state.stages.get(&stage).into_iter();
         let items = stage.flat_map(move |stage| stage.items.range((from, Unbounded)));
-        items.map(|(position, item)| (*position, &**item))
+        items.map(|(position, item)| (*position, item))
     }
 }

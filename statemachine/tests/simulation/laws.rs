@@ -217,7 +217,7 @@ fn content_is_counted(rows: &Rows) -> Result<(), Broken> {
         blobs.insert(row.fragment);
     };
     let mut heads = BTreeSet::new();
-    for value in rows.values() {
+    for (key, value) in rows {
         match value {
             RowValue::Stack(row) => heads.extend(row.head.into_iter().chain(row.parameters)),
             RowValue::Revision(row) => heads.extend(row.head.into_iter().chain(row.parameters)),
@@ -227,8 +227,17 @@ fn content_is_counted(rows: &Rows) -> Result<(), Broken> {
                 }
             }
             RowValue::Past(Some(row)) => desired(row, &mut definitions),
-            RowValue::Staged(row) => {
-                if let Some(row) = &row.desired {
+            RowValue::Staged(items) => {
+                let RowKey::Staged(stage, first) = key else {
+                    continue;
+                };
+                let Some(RowValue::Stage(stage)) = rows.get(&RowKey::Stage(*stage)) else {
+                    continue;
+                };
+                let left = items
+                    .iter()
+                    .skip(stage.done.saturating_sub(*first) as usize);
+                for row in left.filter_map(|item| item.desired.as_ref()) {
                     desired(row, &mut definitions);
                 }
             }

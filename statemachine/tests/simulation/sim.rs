@@ -8,7 +8,7 @@ use std::rc::Rc;
 use anneal_statemachine::command::{
     ActionResult, Command, CommandKind, DeletionPolicy, ObserveItem, ReportItem, Stamp,
 };
-use anneal_statemachine::id::{EngineRef, InstanceId, StackId, Token};
+use anneal_statemachine::id::{EngineRef, InstanceId, RequestId, StackId, Token};
 use anneal_statemachine::outcome::{Applied, Outcome};
 use anneal_statemachine::row::{Role, RowKey, RowValue, StagedRow, Unsettling};
 
@@ -331,12 +331,22 @@ impl Sim {
 
     /// What staged changes said of a name, as far as this entry has taken them in.
     fn taken_in<'o>(&'o self, old: &'o Rows, name: &'o str) -> impl Iterator<Item = &'o StagedRow> {
-        old.iter().filter_map(move |(key, value)| match value {
-            RowValue::Staged(staged) if *staged.name == *name && !self.rows.contains_key(key) => {
-                Some(&**staged)
-            }
-            _ => None,
-        })
+        let done = |rows: &Rows, stage: RequestId| match rows.get(&RowKey::Stage(stage)) {
+            Some(RowValue::Stage(row)) => row.done,
+            _ => u32::MAX,
+        };
+        let parts = old
+            .iter()
+            .filter_map(move |(key, value)| match (key, value) {
+                (RowKey::Staged(stage, first), RowValue::Staged(items)) => {
+                    let new = done(old, *stage)..done(&self.rows, *stage);
+                    let items = (*first..).zip(items);
+                    Some(items.filter(move |(position, _)| new.contains(position)))
+                }
+                _ => None,
+            });
+        let items = parts.flatten().map(|(_, item)| item);
+        items.filter(move |item| *item.name == *name)
     }
 
     /// Replaces the twin by one that is loaded from the rows.

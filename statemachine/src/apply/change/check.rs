@@ -135,7 +135,10 @@ impl Turn<'_> {
     ) -> Result<(), Rejection> {
         let stack = self.state.stack(id);
         let waiting: usize = self.state.stages_of(stack).map(|it| it.items.len()).sum();
-        if self.check_size(stack.desired + (waiting + count) as u64).is_ok() {
+        if self
+            .check_size(stack.desired + (waiting + count) as u64)
+            .is_ok()
+        {
             return Ok(());
         }
         let is_declared = |desired: &DesiredRow| desired.definition.is_some();

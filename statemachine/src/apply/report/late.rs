@@ -165,9 +165,7 @@ impl Turn<'_> {
             requires: Box::default(),
             replacing: None,
         };
-        self.state
-            .resources
-            .insert(id, Resource::new(row));
+        self.state.resources.insert(id, Resource::new(row));
         let names = &mut self.state.stack_mut(stack).names;
         names.insert(tombstone.resource.clone(), id);
         self.touch_resource(id);
