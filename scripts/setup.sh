@@ -24,10 +24,21 @@ if [ ${#missing[@]} -gt 0 ]; then
   "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
 
-# A local, untracked cargo configuration, so that a plain `cargo build` links the same library.
+# RocksDB and what it needs become part of the binary, if Debian's static libraries are there: it then starts sooner, needs no
+# package where it runs, and does not look up each thread's storage by a call (docs/benchmarks.md). `librocksdb.so` is a linker
+# script, since the build script of the bindings knows no other way.
 library=$(dpkg -L librocksdb-dev | grep -m1 '/librocksdb\.so$' || true)
 if [ -n "$library" ]; then
+  from=$(dirname "$library")
+  static=("$from"/lib{rocksdb,gflags,snappy,lz4,zstd,bz2,z}.a)
+  if ls "${static[@]}" >/dev/null 2>&1; then
+    from=${XDG_CACHE_HOME:-$HOME/.cache}/anneal/rocksdb
+    mkdir -p "$from"
+    echo "INPUT(${static[*]} AS_NEEDED(-lstdc++ -lm))" >"$from/librocksdb.so.new"
+    cmp -s "$from/librocksdb.so.new" "$from/librocksdb.so" && rm "$from/librocksdb.so.new" || mv "$from/librocksdb.so.new" "$from/librocksdb.so"
+  fi
+  # A local, untracked cargo configuration, so that a plain `cargo build` links the same library.
   mkdir -p .cargo
-  printf '[env]\nROCKSDB_LIB_DIR = "%s"\nROCKSDB_INCLUDE_DIR = "/usr/include"\n' "$(dirname "$library")" >.cargo/config.toml.new
+  printf '[env]\nROCKSDB_LIB_DIR = "%s"\nROCKSDB_INCLUDE_DIR = "/usr/include"\n' "$from" >.cargo/config.toml.new
   cmp -s .cargo/config.toml.new .cargo/config.toml 2>/dev/null && rm .cargo/config.toml.new || mv .cargo/config.toml.new .cargo/config.toml
 fi

@@ -20,6 +20,7 @@ use anneal_statemachine::{
     outcome::Outcome,
     row::{RowKey, RowValue},
 };
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot,
@@ -155,7 +156,6 @@ impl Shared {
             }
             work.batch.write(&state.position)?;
             LONGEST_LOCK.took(began.elapsed());
-            failpoint::pass(Failpoint::RowsWritten);
             work.changes.index = state.position.index();
             work.changes
         };
@@ -267,8 +267,8 @@ impl Work<'_> {
         for change in &applied.rows {
             let (family, key) = (key::family(&change.key), key::encode(&change.key));
             match &change.value {
-                Some(value) => self.batch.put(family, &key, &codec::encode_row(value)),
-                None => self.batch.delete(family, &key),
+                Some(value) => self.batch.put(family, key, codec::encode_row(value)),
+                None => self.batch.delete(family, key),
             }
             match &change.key {
                 RowKey::Instance(instance) => self.changes.instances.push(*instance),
@@ -290,7 +290,7 @@ impl Work<'_> {
             self.forget_events(stack, before);
         }
         for (key, row) in codec::event_rows(&applied.events) {
-            self.batch.put(key::EVENTS, &key, &row);
+            self.batch.put(key::EVENTS, key, row.into());
         }
         self.changes.events.extend(applied.events);
         Ok(applied.outcome)
@@ -309,7 +309,7 @@ impl Work<'_> {
         };
         if let Some(namespace) = namespace {
             let key = key::removed_in(&namespace);
-            self.batch.put(key::EVENTS, &key, &index.to_be_bytes());
+            self.batch.put(key::EVENTS, key, Bytes::copy_from_slice(&index.to_be_bytes()));
         }
         Ok(())
     }
@@ -317,7 +317,7 @@ impl Work<'_> {
     fn forget_events(&mut self, stack: StackId, before: u64) {
         let from = key::event(Some(stack), 0, 0);
         let end = key::event(Some(stack), before, 0);
-        self.batch.delete_range(key::EVENTS, &from, &end);
+        self.batch.delete_range(key::EVENTS, from, end);
     }
 }
 

@@ -13,12 +13,12 @@ use anneal_statemachine::{
     row::{AttributeRow, DefinitionRow, DesiredRow, RevisionRow, RowKey, RowValue},
 };
 use bytes::Bytes;
-use rocksdb::{DB, Direction, IteratorMode, ReadOptions, SnapshotWithThreadMode};
+use rocksdb::{IteratorMode, ReadOptions};
 
 use super::fatal::Fatal;
 use crate::{
     codec::{self, key},
-    storage::{io_error, state::StateStore},
+    storage::{io_error, state::StateStore, write_behind::Pinned},
 };
 
 /// The rows of one replica, as of whenever they are read. An installed checkpoint replaces the rows of a replica,
@@ -43,7 +43,7 @@ impl RowReader {
         Rows {
             store: &self.store,
             fatal: &self.fatal,
-            snapshot: None,
+            pinned: None,
         }
     }
 
@@ -52,7 +52,7 @@ impl RowReader {
         Rows {
             store: &self.store,
             fatal: &self.fatal,
-            snapshot: Some(self.store.db().snapshot()),
+            pinned: Some(self.store.pin()),
         }
     }
 }
@@ -61,7 +61,7 @@ impl RowReader {
 pub struct Rows<'a> {
     store: &'a StateStore,
     fatal: &'a Fatal,
-    snapshot: Option<SnapshotWithThreadMode<'a, DB>>,
+    pinned: Option<Pinned<'a>>,
 }
 
 impl Rows<'_> {
@@ -201,18 +201,13 @@ impl Rows<'_> {
         // The row that holds the place begins with it or before.
         let from = key::event(stack, after.0, 0);
         let end = key::event(stack, u64::MAX, u32::MAX);
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(end);
         let mut events = Vec::new();
-        for item in self.iterate(key::EVENTS, options, &from) {
-            if events.len() >= limit {
-                break;
-            }
-            let (key, bytes) = item.map_err(io_error)?;
-            let row = codec::decode_events(&key, bytes.into_vec().into())?;
+        self.each(key::EVENTS, &from, end, |key, bytes| {
+            let row = codec::decode_events(key, bytes.into())?;
             let new = |event: &Event| (event.index, event.ordinal) > after;
             events.extend(row.into_iter().filter(new));
-        }
+            Ok(events.len() < limit)
+        })?;
         events.truncate(limit);
         Ok(events)
     }
@@ -224,14 +219,13 @@ impl Rows<'_> {
 
     fn event_sizes_unchecked(&self, stack: StackId) -> io::Result<Vec<(u64, u64)>> {
         let from = key::event(Some(stack), 0, 0);
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(key::event(Some(stack), u64::MAX, u32::MAX));
+        let end = key::event(Some(stack), u64::MAX, u32::MAX);
         let mut sizes = Vec::new();
-        for item in self.iterate(key::EVENTS, options, &from) {
-            let (key, bytes) = item.map_err(io_error)?;
-            let (_, index, _) = key::decode_event(&key)?;
+        self.each(key::EVENTS, &from, end, |key, bytes| {
+            let (_, index, _) = key::decode_event(key)?;
             sizes.push((index, (key.len() + bytes.len()) as u64));
-        }
+            Ok(true)
+        })?;
         Ok(sizes)
     }
 
@@ -251,12 +245,10 @@ impl Rows<'_> {
     }
 
     fn bytes(&self, family: &str, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let family = self.store.family(family);
-        let bytes = match &self.snapshot {
-            Some(snapshot) => snapshot.get_cf(family, key),
-            None => self.store.db().get_cf(family, key),
-        };
-        bytes.map_err(io_error)
+        match &self.pinned {
+            Some(pinned) => pinned.get(family, key),
+            None => self.store.get(family, key),
+        }
     }
 
     /// Rows of a family whose keys begin with `prefix`, from `start` on if given, until `take` says no.
@@ -277,17 +269,32 @@ impl Rows<'_> {
         start: Option<&RowKey>,
         mut take: impl FnMut(RowKey, RowValue) -> bool,
     ) -> io::Result<()> {
-        let mut options = ReadOptions::default();
         let end = key::after(prefix);
-        if !end.is_empty() {
-            options.set_iterate_upper_bound(end);
-        }
         let from = start.map_or_else(|| prefix.to_vec(), key::encode);
-        for item in self.iterate(family, options, &from) {
-            let (key, bytes) = item.map_err(io_error)?;
-            let row = key::decode(&key)?;
-            let value = codec::decode_row(&row, bytes.into_vec().into())?;
-            if !take(row, value) {
+        self.each(family, &from, end, |key, bytes| {
+            let row = key::decode(key)?;
+            let value = codec::decode_row(&row, bytes.into())?;
+            Ok(take(row, value))
+        })
+    }
+
+    /// Rows of a family from a key on, up to another, until `take` says no: all of one moment.
+    fn each(
+        &self,
+        family: &str,
+        from: &[u8],
+        end: Vec<u8>,
+        mut take: impl FnMut(&[u8], Vec<u8>) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        let now = match &self.pinned {
+            Some(_) => None,
+            None => Some(self.store.pin()),
+        };
+        let pinned = self.pinned.as_ref().or(now.as_ref());
+        let pinned = pinned.expect("pinned before, or now");
+        for row in pinned.rows(family, from, end) {
+            let (key, bytes) = row?;
+            if !take(&key, bytes)? {
                 break;
             }
         }
@@ -303,22 +310,6 @@ impl Rows<'_> {
         read
     }
 
-    fn iterate(
-        &self,
-        family: &str,
-        options: ReadOptions,
-        from: &[u8],
-    ) -> rocksdb::DBIteratorWithThreadMode<'_, DB> {
-        let mode = IteratorMode::From(from, Direction::Forward);
-        match &self.snapshot {
-            Some(snapshot) => snapshot.iterator_cf_opt(self.store.family(family), options, mode),
-            None => self
-                .store
-                .db()
-                .iterator_cf_opt(self.store.family(family), options, mode),
-        }
-    }
-
     fn expect<T>(
         &self,
         row: &RowKey,
@@ -330,10 +321,8 @@ impl Rows<'_> {
 
 /// A row as the last batch left it.
 pub(super) fn stored(store: &StateStore, row: &RowKey) -> io::Result<Option<RowValue>> {
-    let bytes = store
-        .db()
-        .get_cf(store.family(key::family(row)), key::encode(row));
-    decoded(row, bytes.map_err(io_error)?)
+    let bytes = store.get(key::family(row), &key::encode(row))?;
+    decoded(row, bytes)
 }
 
 fn decoded(row: &RowKey, bytes: Option<Vec<u8>>) -> io::Result<Option<RowValue>> {
@@ -341,7 +330,7 @@ fn decoded(row: &RowKey, bytes: Option<Vec<u8>>) -> io::Result<Option<RowValue>>
     Ok(bytes.map(decode).transpose()?)
 }
 
-/// Every row that memory is made from.
+/// Every row on disk that memory is made from.
 pub(super) fn all_of_memory(
     store: &StateStore,
 ) -> impl Iterator<Item = io::Result<(RowKey, RowValue)>> + '_ {

@@ -7,6 +7,7 @@ pub mod directory;
 mod files;
 pub mod log;
 pub mod state;
+pub(crate) mod write_behind;
 
 use std::{io, ops::Deref};
 

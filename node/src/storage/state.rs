@@ -1,6 +1,7 @@
 //! The rows of the state on disk, together with how far they have come.
 //!
-//! Rows and position are written in one batch, without a write-ahead log: the Raft log is theirs. All
+//! Rows and position are written in one batch, a little later than they are taken ([`write_behind`](super::write_behind)) and
+//! without a write-ahead log: the Raft log is theirs. All
 //! column families are flushed to disk as one, so that what a crash leaves is some earlier moment of all
 //! of them, and the log is replayed from there. Knows nothing of what rows mean.
 
@@ -14,13 +15,17 @@ use std::{
 };
 
 use anneal_proto::log::v1 as proto;
+use bytes::Bytes;
 use prost::Message;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
-    WriteBatch, checkpoint::Checkpoint as RocksCheckpoint,
+    checkpoint::Checkpoint as RocksCheckpoint,
 };
 
-use super::{Database, files, io_error, say_little};
+use super::{
+    Database, files, io_error, say_little,
+    write_behind::{Pinned, Step, WriteBehind},
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -40,7 +45,7 @@ const FILTER_BITS: f64 = 10.0;
 const OPEN_FILES: i32 = 512;
 
 /// Key, in the default column family, of the position.
-const APPLIED: &[u8] = b"applied";
+pub(super) const APPLIED: &[u8] = b"applied";
 /// End of the name of a directory that is not finished.
 const UNFINISHED: &str = ".unfinished";
 
@@ -61,7 +66,7 @@ impl Position {
         self.last.map_or(0, |last| last.index)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         proto::Applied {
             last: self.last.as_ref().map(codec::raft::log_id),
             membership: Some(codec::raft::stored_membership(&self.membership)),
@@ -88,7 +93,7 @@ impl Position {
 ///
 /// It stays readable for whoever holds it; a superseded one removes its files when the last holder is gone.
 pub struct StateStore {
-    db: Option<Database>,
+    rows: Option<WriteBehind>,
     path: PathBuf,
     superseded: AtomicBool,
 }
@@ -96,7 +101,7 @@ pub struct StateStore {
 /// Row changes of some applied entries.
 pub struct RowBatch<'a> {
     store: &'a StateStore,
-    batch: WriteBatch,
+    steps: Vec<Step>,
 }
 
 impl StateStore {
@@ -143,29 +148,33 @@ impl StateStore {
         options.set_db_write_buffer_size(MEMTABLE_BYTES);
         options.set_max_open_files(OPEN_FILES);
         say_little(&mut options);
-        let families = families
+        let described = families
             .iter()
             .map(|name| ColumnFamilyDescriptor::new(*name, family_options(&cache)));
-        let db = DB::open_cf_descriptors(&options, &path, families).map_err(|error| {
+        let db = DB::open_cf_descriptors(&options, &path, described).map_err(|error| {
             let error = io_error(error);
             let text = format!("cannot open the state in {}: {error}", path.display());
             io::Error::new(error.kind(), text)
         })?;
         Ok(Arc::new(Self {
-            db: Some(Database::new(db)),
+            rows: Some(WriteBehind::new(Database::new(db), families)?),
             path,
             superseded: AtomicBool::new(false),
         }))
     }
 
-    /// The database.
+    pub(super) fn rows(&self) -> &WriteBehind {
+        self.rows.as_ref().expect("taken only when dropped")
+    }
+
+    /// The database, which rows that were taken a moment ago have not reached yet.
     pub(crate) fn db(&self) -> &DB {
-        self.db.as_ref().expect("taken only when dropped")
+        self.rows().db()
     }
 
     /// Ends with an error once the database is closed.
     pub(crate) fn closed(&self) -> watch::Receiver<()> {
-        self.db.as_ref().expect("taken only when dropped").closed()
+        self.rows().db().closed()
     }
 
     /// A column family it was opened with.
@@ -173,7 +182,17 @@ impl StateStore {
         self.db().cf_handle(name).expect("opened with all families")
     }
 
-    /// How far the rows have come.
+    /// A row's bytes, as the last batch left it.
+    pub(crate) fn get(&self, family: &str, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.rows().get(family, key)
+    }
+
+    /// All rows as of now.
+    pub(crate) fn pin(&self) -> Pinned<'_> {
+        self.rows().pin()
+    }
+
+    /// How far the rows on disk have come.
     pub fn position(&self) -> io::Result<Position> {
         Position::read(self.db())
     }
@@ -182,12 +201,13 @@ impl StateStore {
     pub fn batch(&self) -> RowBatch<'_> {
         RowBatch {
             store: self,
-            batch: WriteBatch::default(),
+            steps: Vec::new(),
         }
     }
 
     /// Writes all rows and their position, as they are at one moment, to a new directory.
     pub(super) fn checkpoint_to(&self, path: &Path) -> io::Result<()> {
+        self.rows().write_all()?;
         RocksCheckpoint::new(self.db())
             .and_then(|checkpoint| checkpoint.create_checkpoint(path))
             .map_err(io_error)?;
@@ -198,7 +218,7 @@ impl StateStore {
 
 impl Drop for StateStore {
     fn drop(&mut self) {
-        drop(self.db.take());
+        drop(self.rows.take());
         if self.superseded.load(Ordering::Acquire)
             && let Err(error) = files::remove_directory(&self.path)
         {
@@ -209,28 +229,32 @@ impl Drop for StateStore {
 
 impl RowBatch<'_> {
     /// Sets a row.
-    pub fn put(&mut self, family: &str, key: &[u8], value: &[u8]) {
-        self.batch.put_cf(self.store.family(family), key, value);
+    pub fn put(&mut self, family: &str, key: Vec<u8>, value: Bytes) {
+        let family = self.store.rows().number(family);
+        let value = Some(value);
+        self.steps.push(Step::Put { family, key, value });
     }
 
     /// Removes a row.
-    pub fn delete(&mut self, family: &str, key: &[u8]) {
-        self.batch.delete_cf(self.store.family(family), key);
+    pub fn delete(&mut self, family: &str, key: Vec<u8>) {
+        let family = self.store.rows().number(family);
+        let value = None;
+        self.steps.push(Step::Put { family, key, value });
     }
 
     /// Removes rows from a key up to, not including, another.
-    pub fn delete_range(&mut self, family: &str, from: &[u8], to: &[u8]) {
-        self.batch
-            .delete_range_cf(self.store.family(family), from, to);
+    pub fn delete_range(&mut self, family: &str, from: Vec<u8>, to: Vec<u8>) {
+        let family = self.store.rows().number(family);
+        let keys = from..to;
+        self.steps.push(Step::RemoveRange { family, keys });
     }
 
-    /// Writes all of it, with the position that it brings the rows to.
-    pub fn write(mut self, position: &Position) -> io::Result<()> {
-        self.batch.put(APPLIED, position.encode());
-        self.store
-            .db()
-            .write_without_wal(self.batch)
-            .map_err(io_error)
+    /// Has all of it written, with the position that it brings the rows to. From now on it is read.
+    ///
+    /// # Errors
+    /// If rows can't be written any more.
+    pub fn write(self, position: &Position) -> io::Result<()> {
+        self.store.rows().take(self.steps, position.clone())
     }
 }
 
