@@ -309,7 +309,11 @@ impl Work<'_> {
         };
         if let Some(namespace) = namespace {
             let key = key::removed_in(&namespace);
-            self.batch.put(key::EVENTS, key, Bytes::copy_from_slice(&index.to_be_bytes()));
+            self.batch.put(
+                key::EVENTS,
+                key,
+                Bytes::copy_from_slice(&index.to_be_bytes()),
+            );
         }
         Ok(())
     }

@@ -135,6 +135,14 @@ impl Replica {
         since.is_some_and(|since| since < self.inner.silence)
     }
 
+    /// This member leads, as far as it knows, and a quorum has acknowledged that within this time. It may have been deposed
+    /// since.
+    pub fn heard_quorum_within(&self, time: Duration) -> bool {
+        let leads = matches!(*self.leadership().borrow(), LeadershipView::Leading(_));
+        let acknowledged = self.quorum_acknowledged();
+        leads && acknowledged.is_some_and(|at| at.elapsed() < time)
+    }
+
     /// As leader: when a call to which a quorum answered was last sent. A lone voter is its own quorum: now.
     pub fn quorum_acknowledged(&self) -> Option<Instant> {
         let metrics = self.raft().metrics();

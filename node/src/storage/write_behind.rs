@@ -270,10 +270,12 @@ impl WriteBehind {
             work: Condvar::new(),
             written: Condvar::new(),
         });
-        let writer = std::thread::Builder::new().name("row-writer".into()).spawn({
-            let shared = shared.clone();
-            move || shared.run()
-        })?;
+        let writer = std::thread::Builder::new()
+            .name("row-writer".into())
+            .spawn({
+                let shared = shared.clone();
+                move || shared.run()
+            })?;
         Ok(Self {
             shared,
             writer: Some(writer),
@@ -553,7 +555,12 @@ mod tests {
         batch.write(&position(index)).unwrap();
     }
 
-    fn found(pinned: &Pinned<'_>, family: usize, from: &[u8], to: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn found(
+        pinned: &Pinned<'_>,
+        family: usize,
+        from: &[u8],
+        to: &[u8],
+    ) -> Vec<(Vec<u8>, Vec<u8>)> {
         let rows = pinned.rows(FAMILIES[family], from, to.to_vec());
         let rows = rows.map(|row| row.map(|(key, value)| (key.into_vec(), value)));
         rows.collect::<io::Result<_>>().unwrap()
@@ -562,7 +569,8 @@ mod tests {
     fn expected(rows: &Rows, family: usize, from: &[u8], to: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let within = |key: &[u8]| from <= key && (to.is_empty() || key < to);
         let rows = rows[family].iter().filter(|(key, _)| within(key));
-        rows.map(|(key, value)| (key.clone(), value.clone())).collect()
+        rows.map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     proptest! {
@@ -642,6 +650,10 @@ mod tests {
         drop(queue);
         let error = store.batch().write(&position(1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert!(store.checkpoint_to(&directory.path().join("checkpoint")).is_err());
+        assert!(
+            store
+                .checkpoint_to(&directory.path().join("checkpoint"))
+                .is_err()
+        );
     }
 }

@@ -32,6 +32,9 @@ const ATTEMPTS: u32 = 10;
 /// A large change that is being taken in gets this long before the next one is told to come again.
 const MOTION_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A leader that a quorum has acknowledged within this most probably still is one.
+const LIKELY_WITHIN: Duration = Duration::from_millis(500);
+
 /// A leader makes sure within this that it still is one, and has everything decided before, or says that it can't.
 /// Below the time after which clients go elsewhere.
 const SURE_WITHIN: Duration = Duration::from_millis(1500);
@@ -94,33 +97,54 @@ impl Submitter {
             name: header.name.clone(),
             base: header.base_revision.map(Revision),
         };
-        let plan = header.plan_id.clone();
-        self.make_sure().await?;
+        // What is accepted is decided by the log, whatever this member knew when it was worked out. What is refused must
+        // follow from everything decided before.
+        let mut sure = !self.replica.heard_quorum_within(LIKELY_WITHIN);
+        if sure {
+            self.make_sure().await?;
+        }
         if let Some(answer) = self.answered(asked.request) {
             return answer;
         }
-        let exactly = asked.base.is_some() || plan.is_some();
+        let exactly = asked.base.is_some() || header.plan_id.is_some();
         let received = Arc::new(received);
         for _ in 0..ATTEMPTS {
-            let prepared = self.prepare(Arc::clone(&received)).await?;
-            if let Some(plan_id) = &plan {
-                check_plan(plan_id, &asked, &prepared)?;
-            }
-            let prepared = self.spare_protected(&asked, prepared).await?;
-            let change = match &prepared.base {
-                None => Changing::Create,
-                Some(now) => Changing::Update(now.revision),
-            };
-            match self.propose(&asked, change, prepared.difference).await {
+            let before = self.replica.stack(&asked.namespace, &asked.name);
+            match self.attempt(&asked, &received).await {
                 Err(refused) if !exactly && is_overtaken(&refused) => {}
-                Err(refused) => return Err(refused),
-                Ok(answer) => {
-                    let warnings = prepared.warnings;
-                    return Ok(Answer { warnings, ..answer });
+                Err(refused) if sure || matches!(refused, Refused::Unavailable(_)) => {
+                    return Err(refused);
                 }
+                Err(refused) => {
+                    self.make_sure().await?;
+                    sure = true;
+                    if let Some(answer) = self.answered(asked.request) {
+                        return answer;
+                    }
+                    if self.replica.stack(&asked.namespace, &asked.name) == before {
+                        return Err(refused);
+                    }
+                }
+                answer => return answer,
             }
         }
         Err(Refused::TooBusy(ATTEMPTS))
+    }
+
+    /// Works a submission out, and proposes it.
+    async fn attempt(&self, asked: &Asked, received: &Arc<Received>) -> Result<Answer, Refused> {
+        let prepared = self.prepare(Arc::clone(received)).await?;
+        if let Some(plan_id) = &received.header.plan_id {
+            check_plan(plan_id, asked, &prepared)?;
+        }
+        let prepared = self.spare_protected(asked, prepared).await?;
+        let change = match &prepared.base {
+            None => Changing::Create,
+            Some(now) => Changing::Update(now.revision),
+        };
+        let warnings = prepared.warnings;
+        let answer = self.propose(asked, change, prepared.difference).await?;
+        Ok(Answer { warnings, ..answer })
     }
 
     /// Works out a submission and leaves it at that.
