@@ -37,6 +37,11 @@ use crate::{
 /// Bytes of rows in memory before they are flushed: what a restart replays at most, and the larger part of
 /// what storage adds to resident memory.
 const MEMTABLE_BYTES: usize = 16 << 20;
+/// Flushed files of one family before they are merged into the rest, which is then written anew: with RocksDB's own four, all
+/// rows of a stack that is made are written some four times. A read of an absent row asks the filter of each of them.
+const LOOSE_FILES: i32 = 12;
+/// Files at which writers are slowed down, and stopped.
+const TOO_MANY_LOOSE_FILES: [i32; 2] = [30, 48];
 /// Bytes of row blocks kept for reading.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Bits of filter per row: one in a hundred reads of an absent row touches the disk.
@@ -272,6 +277,9 @@ fn family_options(cache: &Cache) -> Options {
     blocks.set_block_cache(cache);
     blocks.set_bloom_filter(FILTER_BITS, false);
     let mut options = Options::default();
+    options.set_level_zero_file_num_compaction_trigger(LOOSE_FILES);
+    options.set_level_zero_slowdown_writes_trigger(TOO_MANY_LOOSE_FILES[0]);
+    options.set_level_zero_stop_writes_trigger(TOO_MANY_LOOSE_FILES[1]);
     options.set_block_based_table_factory(&blocks);
     // A checkpoint is read by members whose RocksDB was built with other compressions, or none.
     options.set_compression_type(DBCompressionType::None);
