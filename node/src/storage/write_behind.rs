@@ -38,6 +38,9 @@ const ROW_OVERHEAD: usize = 64;
 /// A key and the value of its row; `None`: it is removed.
 type Families = Vec<BTreeMap<Vec<u8>, Option<Bytes>>>;
 
+/// What an iterator of the database gives.
+type Stored = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
+
 /// One step of a batch.
 pub(super) enum Step {
     Put {
@@ -171,9 +174,8 @@ impl Pinned<'_> {
                 if waits_first {
                     let (key, value) = waiting.next()?;
                     // What it replaces.
-                    let replaced = |it: &Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
-                        it.as_ref().is_ok_and(|(stored, _)| **stored == *key)
-                    };
+                    let replaced =
+                        |it: &Stored| it.as_ref().is_ok_and(|(stored, _)| **stored == *key);
                     stored.next_if(replaced);
                     let Some(value) = value else { continue };
                     return Some(Ok((key.into(), value.to_vec())));
@@ -600,10 +602,10 @@ mod tests {
                         Act::Pin => pinned.push((store.pin(), rows.clone())),
                         Act::ReadPinned => {
                             let Some((pinned, rows)) = pinned.pop() else { continue };
-                            for family in 0..2 {
+                            for (family, name) in FAMILIES.iter().enumerate() {
                                 let all = expected(&rows, family, b"", b"");
                                 for (key, value) in &all {
-                                    let found = pinned.get(FAMILIES[family], key).unwrap();
+                                    let found = pinned.get(name, key).unwrap();
                                     prop_assert_eq!(found.as_ref(), Some(value));
                                 }
                                 prop_assert_eq!(found(&pinned, family, b"", b""), all);
