@@ -383,3 +383,48 @@ async fn a_failed_resource_is_tried_again_when_a_person_says_so() {
     let refused = world.client.retry_resource(&id(), &nobody).await;
     assert!(matches!(refused, Err(Error::NotFound(_))), "{refused:?}");
 }
+
+/// What is patched waits to be taken in: who names it and what uses a parameter is found there all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_stack_is_patched_while_it_is_being_taken_in() {
+    let world = World::new().await;
+    let many = values(6_000);
+    let many = many.strip_prefix(&template("")).unwrap();
+    let last = "  zz:
+    type: OS::Heat::Value
+    properties: {value: {str_replace: {template: W N, params: {W: {get_param: word}, N: {get_attr: [v00000, value]}}}}}
+";
+    let parameters = "parameters:\n  word: {type: string, default: hello}\n";
+    let outputs = "outputs:\n  said: {value: {get_attr: [zz, value]}}\n";
+    let text = template(&format!("{parameters}{many}{last}{outputs}"));
+    let created = world.up("large", &text).await.unwrap();
+    assert_eq!(created.revision, 1);
+
+    let refused = world.patch("large", "remove: [v00000]\n").await;
+    assert!(
+        matches!(&refused, Err(Error::Invalid(problems)) if format!("{problems:?}").contains("zz")),
+        "{refused:?}"
+    );
+    let patch = "resources:\n  v00000:\n    type: OS::Heat::Value\n    properties: {value: 77}\n";
+    let patch = format!("{patch}remove: [v05999]\n");
+    let mut patch = Submission::patch(name("large"), "patch.yaml", patch);
+    patch.parameters.push(("word".into(), "bye".into()));
+    let patched = world.client.submit(&patch).await.unwrap();
+    assert_eq!(patched.revision, 2);
+    let exported = world.template("large").await;
+    assert!(exported.contains("77") && exported.contains("v05998") && !exported.contains("v05999"));
+    let stack = world.converges("large", &patched).await;
+    assert_eq!(output(&stack, "said"), r#""bye 77""#);
+    assert_eq!(stack.counts.unwrap_or_default().settled, 6_000);
+    // What was patched is what the whole template says with the same changes.
+    let whole = text.replacen("{value: 0}", "{value: 77}", 1);
+    let whole = whole.replacen(
+        "  v05999:\n    type: OS::Heat::Value\n    properties: {value: 5999}\n",
+        "",
+        1,
+    );
+    let mut whole = up("large", &whole);
+    whole.parameters.push(("word".into(), "bye".into()));
+    let same = world.client.submit(&whole).await.unwrap();
+    assert_eq!(same.revision, 2, "nothing is different");
+}
