@@ -99,6 +99,7 @@ fn restart(ground: &mut Ground) -> Result<(Duration, Duration), String> {
 
 fn kill_leader(ground: &mut Ground) -> Result<Duration, String> {
     let position = leader(ground)?;
+    let before = incarnation(ground, position)?;
     ground.put("patch.json", &document(0, 2))?;
     let began = Instant::now();
     ground.cluster.members[position].kill();
@@ -110,7 +111,21 @@ fn kill_leader(ground: &mut Ground) -> Result<Duration, String> {
     let went_on = began.elapsed();
     ground.cluster.members[position].restart();
     all_vote(ground)?;
+    // A large state takes seconds to load; an engine that is not back yet would be given nothing.
+    ground.until("its engine is back", Instant::now(), || {
+        let now = incarnation(ground, position)?;
+        Ok((now.is_some() && now != before).then_some(()))
+    })?;
     Ok(went_on)
+}
+
+/// Of the live engine at a member.
+fn incarnation(ground: &Ground, position: usize) -> Result<Option<u64>, String> {
+    let address = ground.cluster.members[position].address();
+    let engines = ground.json(&["engine", "list"])?;
+    let mut engines = engines.as_array().into_iter().flatten();
+    let live = engines.find(|engine| engine["address"] == *address && engine["lease"] == "live");
+    Ok(live.and_then(|engine| engine["incarnation"].as_u64()))
 }
 
 fn kill_engine(ground: &mut Ground) -> Result<Duration, String> {
