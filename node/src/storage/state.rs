@@ -1,6 +1,6 @@
 //! The rows of the state on disk, together with how far they have come.
 //!
-//! Rows and position are written in one batch, a little later than they are taken ([`write_behind`](super::write_behind)) and
+//! Rows and position are written in one batch, a little later than they are taken (`write_behind.rs`) and
 //! without a write-ahead log: the Raft log is theirs. All
 //! column families are flushed to disk as one, so that what a crash leaves is some earlier moment of all
 //! of them, and the log is replayed from there. Knows nothing of what rows mean.
