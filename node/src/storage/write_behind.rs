@@ -55,7 +55,7 @@ pub(super) enum Step {
     },
 }
 
-/// Changes of rows that nobody adds to any more.
+/// Changes of rows that some entries in a row made; once it is sealed, nobody adds to it.
 #[derive(Default)]
 pub(crate) struct Generation {
     /// By family. First all of the removed ranges are removed.
@@ -63,6 +63,10 @@ pub(crate) struct Generation {
     removed: Vec<(usize, Range<Vec<u8>>)>,
     position: Option<Position>,
     bytes: usize,
+}
+
+fn covers(keys: &Range<Vec<u8>>, key: &[u8]) -> bool {
+    *keys.start <= *key && *key < *keys.end
 }
 
 impl Generation {
@@ -85,7 +89,7 @@ impl Generation {
                 }
             }
             Step::RemoveRange { family, keys } => {
-                self.rows[family].retain(|key, _| !keys.contains(key));
+                self.rows[family].retain(|key, _| !covers(&keys, key));
                 self.bytes += keys.start.len() + keys.end.len() + ROW_OVERHEAD;
                 self.removed.push((family, keys));
             }
@@ -97,10 +101,9 @@ impl Generation {
         if let Some(value) = self.rows[family].get(key) {
             return Some(value.as_deref());
         }
-        let covers = |(of, keys): &(usize, Range<Vec<u8>>)| {
-            *of == family && *keys.start <= *key && *key < *keys.end
-        };
-        self.removed.iter().any(covers).then_some(None)
+        let mut removed = self.removed.iter();
+        let is_removed = removed.any(|(of, keys)| *of == family && covers(keys, key));
+        is_removed.then_some(None)
     }
 }
 
@@ -141,7 +144,7 @@ impl Pinned<'_> {
         for generation in &self.waiting {
             let ranges = generation.removed.iter();
             for (_, keys) in ranges.filter(|(family, _)| *family == number) {
-                waiting.retain(|key, _| !(*keys.start <= **key && **key < *keys.end));
+                waiting.retain(|key, _| !covers(keys, key));
                 removed.push(keys);
             }
             let rows = &generation.rows[number];
@@ -184,7 +187,7 @@ impl Pinned<'_> {
                     Ok(row) => row,
                     Err(error) => return Some(Err(io_error(error))),
                 };
-                if !removed.iter().any(|it| *it.start <= *key && *key < *it.end) {
+                if !removed.iter().any(|keys| covers(keys, &key)) {
                     return Some(Ok((key, value.into_vec())));
                 }
             }

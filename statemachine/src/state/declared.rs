@@ -1,7 +1,7 @@
 //! What resources should be by the newest revision, whether that has been taken in by now or not. It does not change
 //! while a change is being taken in. Knows nothing of the rules.
 
-use crate::id::Text;
+use crate::id::{RequestId, Text};
 use crate::row::{DesiredRow, Pending};
 use crate::state::{Stack, Stage, State};
 use std::collections::btree_map;
@@ -35,9 +35,12 @@ impl State {
     }
 
     /// Changes that wait to be taken in, oldest first.
-    pub(crate) fn stages_of<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = &'s Stage> {
+    pub(crate) fn stages_of<'s>(
+        &'s self,
+        stack: &'s Stack,
+    ) -> impl Iterator<Item = (RequestId, &'s Stage)> {
         stack.row.queue.iter().filter_map(|step| match step {
-            Pending::Switch { stage, .. } => self.stages.get(stage),
+            Pending::Switch { stage, .. } => Some((*stage, self.stages.get(stage)?)),
             Pending::Clear { .. } | Pending::Forgive => None,
         })
     }
@@ -52,7 +55,7 @@ impl State {
         let mut present = stack.names.range::<Text, _>((from, Unbounded)).peekable();
         let mut waiting: Vec<Peekable<btree_map::Range<'s, Text, u32>>> = self
             .stages_of(stack)
-            .map(|stage| stage.names.range::<Text, _>((from, Unbounded)).peekable())
+            .map(|(_, stage)| stage.names.range::<Text, _>((from, Unbounded)).peekable())
             .collect();
         std::iter::from_fn(move || {
             let first = waiting.iter_mut().filter_map(|names| names.peek());
@@ -77,7 +80,9 @@ impl State {
     pub(crate) fn protected_in<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = &'s Text> {
         let present = stack.protected.iter();
         let present = present.map(|id| &self.resource(*id).row.name);
-        let waiting = self.stages_of(stack).flat_map(|stage| &stage.protected);
+        let waiting = self
+            .stages_of(stack)
+            .flat_map(|(_, stage)| &stage.protected);
         let all = present.chain(waiting);
         all.filter(|name| self.declared(stack, name).is_some_and(DesiredRow::protects))
     }

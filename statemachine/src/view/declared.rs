@@ -3,7 +3,7 @@
 
 use crate::StateMachine;
 use crate::id::{RequestId, StackId, Text};
-use crate::row::{DesiredRow, Pending, StagedRow};
+use crate::row::{DesiredRow, StagedRow};
 use std::ops::Bound::{Excluded, Unbounded};
 
 impl StateMachine {
@@ -36,12 +36,8 @@ impl StateMachine {
     /// Changes of a stack that wait to be taken in.
     pub fn stages_of(&self, stack: StackId) -> Vec<RequestId> {
         let stack = self.state.stacks.get(&stack);
-        let queue = stack.into_iter().flat_map(|stack| &stack.row.queue);
-        let stages = queue.filter_map(|step| match step {
-            Pending::Switch { stage, .. } => Some(*stage),
-            Pending::Clear { .. } | Pending::Forgive => None,
-        });
-        stages.collect()
+        let stages = stack.into_iter().flat_map(|it| self.state.stages_of(it));
+        stages.map(|(id, _)| id).collect()
     }
 
     /// What is left of one of them, in the order in which it is taken in, after this position.

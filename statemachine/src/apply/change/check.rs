@@ -134,7 +134,11 @@ impl Turn<'_> {
         set: impl Iterator<Item = &'a Text>,
     ) -> Result<(), Rejection> {
         let stack = self.state.stack(id);
-        let waiting: usize = self.state.stages_of(stack).map(|it| it.items.len()).sum();
+        let waiting: usize = self
+            .state
+            .stages_of(stack)
+            .map(|(_, it)| it.items.len())
+            .sum();
         if self
             .check_size(stack.desired + (waiting + count) as u64)
             .is_ok()
