@@ -28,7 +28,6 @@ fn main() -> ExitCode {
     if let Some(code) = anneal_provider::companion_main() {
         return code;
     }
-    memory::share_arenas();
     let code = cli::run(std::env::args_os());
     // What is not written by now never will be; whoever read it may be gone.
     let _ = std::io::stdout().flush();

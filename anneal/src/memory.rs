@@ -1,24 +1,18 @@
-//! How this process asks the C library for memory.
+//! Where this process gets its memory: from jemalloc, for Rust's side and RocksDB's.
+//!
+//! A large stack is many small allocations that are made and freed by different threads and live long. glibc's allocator takes a
+//! tenth of all CPU time more for them, and its peak differs from run to run (docs/benchmarks.md).
 
-/// Arenas of the allocator. By default there are eight for each processor, and what one thread has freed, a compiled template
-/// for instance, another can't use again: with two, a member that takes a stack of 10^5 resources peaks a quarter lower, and
-/// is not slower (docs/benchmarks.md).
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const ARENAS: i32 = 2;
+use tikv_jemallocator::Jemalloc;
 
-/// To be called before other threads are started.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code, reason = "the C library offers it in no other way")]
-pub(crate) fn share_arenas() {
-    if std::env::var_os("MALLOC_ARENA_MAX").is_some() {
-        return;
-    }
-    // SAFETY: it sets one number, and no other thread is there yet. If it does not work, more memory is used.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, ARENAS);
-    }
-}
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// Other C libraries have their own ways.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn share_arenas() {}
+/// Two arenas: by default there are four for each processor, and what one thread has freed, a compiled template for instance,
+/// another can't use again. What is free goes back to the kernel within 200 ms. `MALLOC_CONF` in the environment prevails.
+#[allow(
+    unsafe_code,
+    reason = "jemalloc looks for its settings under this name, and nothing else here has it"
+)]
+#[unsafe(export_name = "malloc_conf")]
+static SETTINGS: &[u8; 46] = b"narenas:2,dirty_decay_ms:200,muzzy_decay_ms:0\0";

@@ -29,7 +29,8 @@ pub enum Goal {
 /// How it ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
-    /// What was waited for came. For a deletion the stack is the last that was seen of it.
+    /// What was waited for came. A stack that has converged is as [`Client::show_stack`] gives it; of another, outputs may be
+    /// missing; for a deletion it is the last that was seen.
     Reached(Box<v1::Stack>),
     /// Nothing can move any more; the stack's `reason` says why.
     Failed(Box<v1::Stack>),

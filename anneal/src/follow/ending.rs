@@ -114,9 +114,14 @@ pub(crate) async fn reached(
     seen: v1::Stack,
     prefix: &str,
 ) -> Outcome {
-    // Snapshots of a watch need not carry outputs.
-    let shown = session.client.show_stack(change.stack, Read::default());
-    let stack = shown.await.unwrap_or(seen);
+    let stack = match seen.status.as_str() {
+        "converged" => seen,
+        // Of any other stack, what was seen on the way has no outputs.
+        _ => {
+            let shown = session.client.show_stack(change.stack, Read::default());
+            shown.await.unwrap_or(seen)
+        }
+    };
     let mut out = Out::new();
     match call.form() {
         Form::Json => out.json(&json::Stack::new(stack, false))?,
