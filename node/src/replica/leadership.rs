@@ -6,13 +6,13 @@
 use std::time::{Instant, UNIX_EPOCH};
 
 use anneal_statemachine::command::Stamp;
-use openraft::{ServerState, async_runtime::WatchReceiver, metrics::RaftMetrics};
+use openraft::{ServerState, async_runtime::WatchReceiver, metrics::RaftServerMetrics};
 use tokio::sync::watch;
 
 use super::{
     LeaderHint, RaftHandle,
     machine::Shared,
-    types::{LeadershipId, TypeConfig},
+    types::{LeadershipId, LogId, TypeConfig},
 };
 use crate::failpoint;
 
@@ -80,25 +80,31 @@ impl LeadershipView {
     }
 }
 
-/// Follows Raft's own view until Raft stops.
+/// Follows Raft's own view until Raft stops. Of what Raft says, the part that changes with every entry is listened to only
+/// while this member waits for the first one of its own.
 pub(super) async fn follow(
     raft: RaftHandle,
     shared: std::sync::Arc<Shared>,
     view: watch::Sender<LeadershipView>,
 ) {
-    let mut metrics = raft.metrics();
+    let mut servers = raft.server_metrics();
+    let mut data = raft.data_metrics();
     loop {
-        let seen = {
-            let metrics = metrics.borrow_watched();
-            Seen::of(&metrics)
-        };
+        let server = servers.borrow_and_update().clone();
+        let applied = data.borrow_and_update().last_applied;
+        let seen = Seen::of(&server, applied);
+        let is_elected = matches!(seen, Seen::Elected);
         let next = seen.view(&view.borrow(), &shared);
         view.send_if_modified(|view| {
             let changed = *view != next;
             *view = next;
             changed
         });
-        if metrics.changed().await.is_err() {
+        let alive = tokio::select! {
+            alive = servers.changed() => alive,
+            alive = data.changed(), if is_elected => alive,
+        };
+        if alive.is_err() {
             view.send_replace(LeadershipView::None);
             return;
         }
@@ -114,25 +120,18 @@ enum Seen {
 }
 
 impl Seen {
-    fn of(metrics: &RaftMetrics<TypeConfig>) -> Self {
-        if metrics.running_state.is_err() {
-            return Self::Nobody;
-        }
-        if metrics.state == ServerState::Leader {
-            let id = *metrics.vote.leader_id();
-            let own = metrics
-                .last_applied
-                .is_some_and(|applied| applied.leader_id == id);
+    fn of(server: &RaftServerMetrics<TypeConfig>, applied: Option<LogId>) -> Self {
+        if server.state == ServerState::Leader {
+            let id = *server.vote.leader_id();
+            let own = applied.is_some_and(|applied| applied.leader_id == id);
             return if own {
                 Self::Leading(id)
             } else {
                 Self::Elected
             };
         }
-        let leader = metrics
-            .current_leader
-            .filter(|leader| *leader != metrics.id);
-        let membership = metrics.membership_config.membership();
+        let leader = server.current_leader.filter(|leader| *leader != server.id);
+        let membership = server.membership_config.membership();
         match leader.and_then(|id| membership.get_node(&id).map(|node| (id, node))) {
             Some((member_id, node)) => Self::Other(LeaderHint {
                 member_id,
