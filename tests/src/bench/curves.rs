@@ -19,6 +19,9 @@ use super::{
     usage::Usage,
 };
 
+/// Larger stacks take minutes each, so not all shapes come in them unless asked for.
+const LARGE: usize = 100_000;
+
 /// What is to be measured.
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
@@ -33,6 +36,9 @@ pub struct Flags {
         default_value = "flat,layers,tree,chain,sink,source,dag"
     )]
     shapes: Vec<Shape>,
+    /// Those of them that are measured above 100,000 resources, too
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "flat,layers,dag")]
+    large: Vec<Shape>,
     #[command(flatten)]
     members: Members,
     /// Write all figures to this file as JSON
@@ -74,6 +80,9 @@ pub fn run(flags: &Flags) -> Result<(), String> {
     for &shape in &flags.shapes {
         for &size in &flags.sizes {
             if let Some(why) = shape.left_out(size) {
+                report.missing.push(why);
+            } else if size > LARGE && !flags.large.contains(&shape) {
+                let why = format!("{} of {size} left out: see --large", shape.name());
                 report.missing.push(why);
             } else if let Err(why) = measure(flags, shape, size, &mut report.measured) {
                 failed.push(format!("{} of {size}: {why}", shape.name()));
