@@ -9,7 +9,8 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Two arenas: by default there are four for each processor, and what one thread has freed, a compiled template for instance,
-/// another can't use again. What is free goes back to the kernel within 200 ms. `MALLOC_CONF` in the environment prevails.
+/// another can't use again. What has been free for 200 ms goes back to the kernel as other memory is asked for or freed.
+/// `MALLOC_CONF` in the environment prevails.
 #[allow(
     unsafe_code,
     reason = "jemalloc looks for its settings under this name, and nothing else here has it"

@@ -53,7 +53,9 @@ points! {
     ApplyBegins = "apply_begins",
     /// Some entries of a group are applied in memory, others are not, and no row is written.
     ApplyMidGroup = "apply_mid_group",
-    /// A group is applied and its rows are written, and nobody has been told.
+    /// A group is applied in memory, and nobody has been told; its rows wait to be written.
+    GroupApplied = "group_applied",
+    /// Rows of applied groups are written, which may be some time after everybody was told.
     RowsWritten = "rows_written",
     /// The files of a checkpoint are made, and not on disk for certain.
     CheckpointUnflushed = "checkpoint_unflushed",

@@ -45,6 +45,7 @@ fn commit(member: &mut Member, number: u8, mut whole: Difference, base: Option<u
     let part = StagePart {
         stage,
         part: 0,
+        stack: base.and_then(|_| member.machine.stack_named("default", "large")),
         set: std::mem::take(&mut whole.set),
         remove: std::mem::take(&mut whole.remove),
     };
@@ -277,6 +278,57 @@ fn what_waits_counts_among_how_many_there_may_be() {
     let outcome = member.apply(CommandKind::ChangeStack(change(4, one_is_new)));
     assert!(matches!(outcome.outcome, Outcome::Stack(_)));
     assert_eq!(take_in(&mut member, stack).len(), 12);
+}
+
+#[test]
+fn a_full_stack_can_be_changed_and_a_restart_counts_the_same() {
+    let (mut member, stack) = in_motion();
+    take_in(&mut member, stack);
+    member.apply(settings(251, |it| it.max_resources = 11));
+    let staged = |member: &mut Member, number: u8, set: Vec<SetResource>| {
+        member.apply(CommandKind::StagePart(StagePart {
+            stage: request(number + 100),
+            part: 0,
+            stack: Some(stack),
+            set,
+            remove: Vec::new(),
+        }));
+    };
+    let committed = |member: &mut Member, number: u8| {
+        let update = Change::Update {
+            base: Revision(1),
+            difference: Difference::default(),
+        };
+        let commit = CommitStaged {
+            stage: request(number + 100),
+            parts: 1,
+            change: change(number, update),
+        };
+        member.apply(CommandKind::CommitStaged(commit)).outcome
+    };
+    let anew = |name: &str| SetResource {
+        definition: item("other", None).definition,
+        ..item(name, None)
+    };
+    staged(&mut member, 2, vec![anew("r1"), item("s", None)]);
+    staged(&mut member, 3, vec![anew("r1"), anew("r2")]);
+    let mut restarted = member.restarted();
+    for member in [&mut member, &mut restarted] {
+        let too_many = Rejection::TooManyResources {
+            count: 12,
+            limit: 11,
+        };
+        assert_eq!(committed(member, 2), Outcome::Rejected(too_many));
+        let outcome = committed(member, 3);
+        assert!(matches!(outcome, Outcome::Stack(_)), "{outcome:?}");
+        assert_eq!(take_in(member, stack).len(), 11);
+    }
+    let update = Change::Update {
+        base: Revision(2),
+        difference: setting(vec![anew("r3")]),
+    };
+    let outcome = member.apply(CommandKind::ChangeStack(change(4, update)));
+    assert!(matches!(outcome.outcome, Outcome::Stack(_)));
 }
 
 #[test]

@@ -10,11 +10,12 @@ use anneal_tests::{Anneal, Launch, MemberProcess, PATIENCE, eventually, failpoin
 use tempfile::TempDir;
 
 /// Where it panics: in Raft's own task, in the log's thread, where entries are applied and where rows are written.
-const POINTS: [&str; 5] = [
+const POINTS: [&str; 6] = [
     "vote_before_save",
     "log_before_flush",
     "log_before_answer",
     "apply_begins",
+    "group_applied",
     "rows_written",
 ];
 

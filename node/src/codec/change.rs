@@ -5,7 +5,7 @@ use anneal_statemachine::{
     command::{
         Blob, Change, ChangeStack, CommitStaged, Definition, Difference, SetResource, StagePart,
     },
-    id::Revision,
+    id::{Revision, StackId},
 };
 
 use super::{DecodeError, parts, required};
@@ -81,6 +81,7 @@ pub(super) fn stage_part(part: &StagePart) -> proto::StagePart {
         part: part.part,
         set: part.set.iter().map(set_resource).collect(),
         remove: parts::texts(&part.remove),
+        stack: part.stack.map_or(0, |stack| stack.0),
     }
 }
 
@@ -88,6 +89,7 @@ pub(super) fn read_stage_part(part: proto::StagePart) -> Result<StagePart, Decod
     Ok(StagePart {
         stage: parts::read_request(&part.stage)?,
         part: part.part,
+        stack: (part.stack > 0).then_some(StackId(part.stack)),
         set: part
             .set
             .into_iter()

@@ -159,6 +159,7 @@ impl Shared {
             work.changes.index = state.position.index();
             work.changes
         };
+        failpoint::pass(Failpoint::GroupApplied);
         self.tell(changes);
         for (responder, answer) in answers {
             if let Some(responder) = responder {

@@ -194,6 +194,9 @@ impl Submitter {
         for _ in 0..ATTEMPTS {
             self.wait_for_rest(&asked.namespace, &asked.name).await?;
             let now = self.stack(asked)?;
+            if now.in_motion {
+                continue;
+            }
             let to = to.unwrap_or(now.settled_revision);
             if to > now.revision {
                 return Err(Rejection::RevisionNotFound(to).into());
@@ -382,10 +385,13 @@ impl Submitter {
         // A new name for each attempt: the parts of one that was overtaken must not mix with those of the next.
         let stage = RequestId(*uuid::Uuid::now_v7().as_bytes());
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let stack = self.replica.stack(&asked.namespace, &asked.name);
+        let stack = stack.map(|now| now.id);
         for (part, content) in (0..count).zip(parts) {
             let part = StagePart {
                 stage,
                 part,
+                stack,
                 set: content.set,
                 remove: content.remove,
             };

@@ -27,6 +27,10 @@ impl WayBack for Submitter {
         let Some(now) = self.replica.stack(&namespace, &name) else {
             return Ok(());
         };
+        // A newer change of somebody else's; what it replaced is known only once it is taken in. The stack stays due until then.
+        if now.in_motion {
+            return Ok(());
+        }
         let (failed, to) = (now.revision, now.settled_revision);
         let asked = Asked {
             request: RequestId(*uuid::Uuid::now_v7().as_bytes()),

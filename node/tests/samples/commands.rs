@@ -96,6 +96,17 @@ fn kinds() -> Vec<(&'static str, CommandKind)> {
             CommandKind::StagePart(StagePart {
                 stage: request,
                 part: 2,
+                stack: None,
+                set: vec![set_resource()],
+                remove: vec!["old".into()],
+            }),
+        ),
+        (
+            "stage_part_of_a_stack",
+            CommandKind::StagePart(StagePart {
+                stage: request,
+                part: 2,
+                stack: Some(StackId(7)),
                 set: vec![set_resource()],
                 remove: vec!["old".into()],
             }),

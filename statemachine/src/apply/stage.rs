@@ -5,7 +5,7 @@ use crate::command::{Change, CommitStaged, Difference, SetResource, StagePart};
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::{Outcome, Rejection};
 use crate::row::{Pending, RowKey, RowValue, StageRow, StagedRow};
-use crate::state::Stage;
+use crate::state::{Added, Stage};
 use crate::turn::Turn;
 
 impl Turn<'_> {
@@ -38,8 +38,19 @@ impl Turn<'_> {
         if let Err(rejection) = self.check_size(items + part.set.len() as u64) {
             return Outcome::Rejected(rejection);
         }
+        let added = part.stack.and_then(|id| self.added(id, &part.set));
         self.stage_items(part.stage, &part.set, &part.remove);
+        self.stage_entry(part.stage).count_added(added);
         Outcome::Staged { parts: present + 1 }
+    }
+
+    /// How many names these add to what a stack declares, if it is there.
+    fn added(&self, id: StackId, set: &[SetResource]) -> Option<Added> {
+        let stack = self.state.stacks.get(&id)?;
+        Some(Added {
+            to: (id, stack.row.revision),
+            names: self.count_new(id, set.iter().map(|item| &item.name)),
+        })
     }
 
     /// Adds a part to a staged change.
@@ -166,9 +177,18 @@ impl Turn<'_> {
     /// Only what is protected is looked up, and counts only where they may be exceeded: a commit must
     /// not cost what its parts did.
     fn check_staged(&self, id: StackId, stage: &Stage, cause: Cause) -> Result<(), Rejection> {
-        let set = stage.items.values().filter(|item| item.desired.is_some());
-        self.check_room(id, stage.items.len(), set.map(|item| &item.name))?;
         let stack = self.state.stack(id);
+        let counted = stage
+            .added
+            .filter(|added| added.to == (id, stack.row.revision));
+        let new = counted.map_or_else(
+            || {
+                let set = stage.items.values().filter(|item| item.desired.is_some());
+                self.count_new(id, set.map(|item| &item.name))
+            },
+            |added| added.names,
+        );
+        self.check_room(id, new)?;
         let kept = self.state.protected_in(stack).filter(|_| !cause.undoes());
         for name in kept {
             let Some(position) = stage.names.get(name) else {

@@ -2,7 +2,7 @@
 //! bytes, a digest and a list of references.
 
 use crate::digest::Digest;
-use crate::id::{RequestId, Revision, Text};
+use crate::id::{RequestId, Revision, StackId, Text};
 use bytes::Bytes;
 
 /// A piece of content, addressed by its digest (see [`crate::digest::blob_digest`]).
@@ -260,6 +260,9 @@ pub struct StagePart {
     pub stage: RequestId,
     /// The part's number; the same one again is ignored.
     pub part: u32,
+    /// The stack that is to be changed, if it is there: what the parts add to it is then counted as they come, and not at the
+    /// commit.
+    pub stack: Option<StackId>,
     /// Resources of this part.
     pub set: Vec<SetResource>,
     /// Removals of this part.

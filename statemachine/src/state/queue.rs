@@ -1,9 +1,16 @@
 //! Staged changes: parts that have arrived and wait to be committed, or to be taken in. Knows nothing
 //! of what they do.
 
-use crate::id::Text;
+use crate::id::{Revision, StackId, Text};
 use crate::row::{DesiredRow, StageRow, StagedRow};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Names that the parts of a staged change add to what a stack declares at a revision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Added {
+    pub(crate) to: (StackId, Revision),
+    pub(crate) names: u64,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
@@ -16,6 +23,8 @@ pub(crate) struct Stage {
     pub(crate) names: BTreeMap<Text, u32>,
     /// Names of items that are to be protected.
     pub(crate) protected: BTreeSet<Text>,
+    /// Counted as the parts came. It is in no row: after a restart it is not known, and has to be counted anew.
+    pub(crate) added: Option<Added>,
 }
 
 impl Stage {
@@ -26,7 +35,27 @@ impl Stage {
             spans: BTreeMap::new(),
             names: BTreeMap::new(),
             protected: BTreeSet::new(),
+            added: None,
         }
+    }
+
+    /// Another part adds so much; `None`: it is not known.
+    pub(crate) fn count_added(&mut self, part: Option<Added>) {
+        let is_first = self.row.parts == 1;
+        self.added = match (self.added, part) {
+            (None, part) if is_first => part,
+            (Some(before), Some(part)) if before.to == part.to => Some(Added {
+                names: before.names + part.names,
+                ..part
+            }),
+            _ => None,
+        };
+    }
+
+    /// Names that it adds to what its stack declares, at most.
+    pub(crate) fn may_add(&self) -> u64 {
+        let all = self.items.len() as u64;
+        self.added.map_or(all, |added| added.names)
     }
 
     /// Adds the items of one row, but for those that are done.

@@ -178,10 +178,12 @@ impl Users {
         }
         let mut entries = Vec::new();
         let stage = self.request(wall_ms);
+        let stack = existing.filter(|_| dice.percent(80));
         for (part, half) in parts.into_iter().enumerate() {
             let entry = StagePart {
                 stage,
                 part: part as u32,
+                stack,
                 set: half.set,
                 remove: half.remove,
             };

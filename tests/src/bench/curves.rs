@@ -37,7 +37,12 @@ pub struct Flags {
     )]
     shapes: Vec<Shape>,
     /// Those of them that are measured above 100,000 resources, too
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "flat,layers,dag")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "flat,layers,dag"
+    )]
     large: Vec<Shape>,
     #[command(flatten)]
     members: Members,

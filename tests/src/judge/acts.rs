@@ -6,7 +6,8 @@ use super::{Event, calls};
 use crate::cloud::{Did, Record};
 
 /// Events that tell of a creation or an update of which the cloud knows nothing: no call for the resource, under a token
-/// from before the event, that had such an effect or repeated its answer.
+/// from before the event, that had such an effect or repeated its answer. An update may also find by a look that the object is
+/// as it should be, after a way back for instance, and leave it; whether it was, shows in what there is at the end.
 pub fn done_without_a_call<'a>(
     events: impl IntoIterator<Item = &'a Event>,
     journal: &[Record],
@@ -20,6 +21,9 @@ pub fn done_without_a_call<'a>(
             Some(Did::Updated { .. }) => drop(updated.entry(whose).or_default().insert(call.token)),
             Some(Did::Replayed { .. }) => {
                 created.entry(whose.clone()).or_default().insert(call.token);
+                updated.entry(whose).or_default().insert(call.token);
+            }
+            Some(Did::Looked { found: 1.. }) => {
                 updated.entry(whose).or_default().insert(call.token);
             }
             _ => {}
@@ -67,5 +71,21 @@ mod tests {
         assert_eq!(done_without_a_call(&[event(7, 3)], &journal).len(), 1);
         assert_eq!(done_without_a_call(&[event(12, 9)], &journal).len(), 1);
         assert_eq!(done_without_a_call(&[event(8, 3)], &[]).len(), 1);
+    }
+
+    #[test]
+    fn an_update_may_find_that_nothing_is_to_be_done_but_it_has_to_look() {
+        let updated = Event {
+            index: 8,
+            stack_id: 3,
+            stack: "s".to_owned(),
+            resource: "r".to_owned(),
+            kind: "updated".to_owned(),
+            ..Event::default()
+        };
+        let judged = |story: Story| done_without_a_call([&updated], &story.told()).len();
+        assert_eq!(judged(Story::default().looks("i", 7, 1)), 0);
+        assert_eq!(judged(Story::default().looks("i", 7, 0)), 1);
+        assert_eq!(judged(Story::default().looks("i", 8, 1)), 1);
     }
 }

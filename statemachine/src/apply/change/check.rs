@@ -4,7 +4,7 @@ use crate::apply::change::Cause;
 use crate::command::{Difference, SetResource};
 use crate::id::{ResourceId, Revision, StackId, Text};
 use crate::outcome::Rejection;
-use crate::row::{DesiredRow, Stop};
+use crate::row::{DesiredRow, Pending, Stop};
 use crate::state::State;
 use crate::turn::Turn;
 use std::collections::BTreeSet;
@@ -65,7 +65,7 @@ impl Turn<'_> {
     ) -> Result<(), Rejection> {
         check_names(difference)?;
         let set = difference.set.iter().map(|item| &item.name);
-        self.check_room(id, difference.set.len(), set)?;
+        self.check_room(id, self.count_new(id, set))?;
         if !cause.undoes() {
             for name in &difference.remove {
                 self.check_removal(id, name)?;
@@ -125,31 +125,38 @@ impl Turn<'_> {
         }
     }
 
-    /// There are not too many resources once these, `count` at most, are among them. They are looked up only where
-    /// there could be: a commit must not cost what its parts did.
-    pub(crate) fn check_room<'a>(
-        &self,
-        id: StackId,
-        count: usize,
-        set: impl Iterator<Item = &'a Text>,
-    ) -> Result<(), Rejection> {
+    /// How many of these names the stack does not declare.
+    pub(crate) fn count_new<'a>(&self, id: StackId, names: impl Iterator<Item = &'a Text>) -> u64 {
         let stack = self.state.stack(id);
-        let waiting: usize = self
-            .state
-            .stages_of(stack)
-            .map(|(_, it)| it.items.len())
-            .sum();
-        if self
-            .check_size(stack.desired + (waiting + count) as u64)
-            .is_ok()
-        {
+        let is_new = |name: &&Text| !self.state.declared(stack, name).is_some_and(is_defined);
+        names.filter(is_new).count() as u64
+    }
+
+    /// There are not too many resources once so many are added. Where none is, or there is room even if nothing that waits is
+    /// there already, nothing is counted: a small change must not cost what the stack has.
+    pub(crate) fn check_room(&self, id: StackId, new: u64) -> Result<(), Rejection> {
+        if new == 0 {
             return Ok(());
         }
-        let is_declared = |desired: &DesiredRow| desired.definition.is_some();
-        let all = self.state.declared_after(stack, None);
-        let declared = all.filter(|(_, desired)| desired.is_some_and(is_declared));
-        let new = set.filter(|name| !self.state.declared(stack, name).is_some_and(is_declared));
-        self.check_size((declared.count() + new.count()) as u64)
+        let stack = self.state.stack(id);
+        let may_wait: u64 = self
+            .state
+            .stages_of(stack)
+            .map(|(_, stage)| stage.may_add())
+            .sum();
+        if self.check_size(stack.desired + may_wait + new).is_ok() {
+            return Ok(());
+        }
+        let moves = |step: &Pending| !matches!(step, Pending::Forgive);
+        let declared = match stack.row.queue.iter().any(moves) {
+            false => stack.desired,
+            true => {
+                let all = self.state.declared_after(stack, None);
+                all.filter(|(_, desired)| desired.is_some_and(is_defined))
+                    .count() as u64
+            }
+        };
+        self.check_size(declared + new)
     }
 
     /// What is protected is not removed.
@@ -193,6 +200,10 @@ impl Turn<'_> {
             None => Ok(()),
         }
     }
+}
+
+fn is_defined(desired: &DesiredRow) -> bool {
+    desired.definition.is_some()
 }
 
 fn check_names(difference: &Difference) -> Result<(), Rejection> {

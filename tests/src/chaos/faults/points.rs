@@ -46,7 +46,7 @@ const fn point(name: &'static str, way: Way, most_passes: u64) -> Point {
     }
 }
 
-const POINTS: [Point; 26] = [
+const POINTS: [Point; 27] = [
     point("log_before_write", Way::Load, 150),
     point("log_before_flush", Way::Load, 150),
     point("log_before_watermark", Way::Load, 150),
@@ -57,6 +57,7 @@ const POINTS: [Point; 26] = [
     point("purged", Way::Load, 1),
     point("apply_begins", Way::Load, 150),
     point("apply_mid_group", Way::Load, 10),
+    point("group_applied", Way::Load, 150),
     point("rows_written", Way::Load, 150),
     point("checkpoint_unflushed", Way::Load, 1),
     point("checkpoint_unnamed", Way::Load, 1),
