@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const LEAST: u32 = 64;
 /// Enough for the longest way that a cluster should have: some tenths of a second.
 const MOST: u32 = 1_024;
-/// The queue that is kept: work for some milliseconds, so that nobody is ever idle.
-const QUEUE: RangeInclusive<u32> = 24..=72;
+/// How long the queue is that is kept: enough that nobody is ever idle, and all that another stack waits for.
+const QUEUE: RangeInclusive<Duration> = Duration::from_millis(3)..=Duration::from_millis(9);
 /// By how much the window grows in a round.
 const GROWTH: u32 = 32;
 /// By what part it shrinks in a round.
@@ -112,11 +112,10 @@ impl Window {
 }
 
 fn adjusted(size: u32, way: Duration, took: Duration, full: bool) -> u32 {
-    let queued = 1.0 - way.as_secs_f64() / took.as_secs_f64().max(f64::MIN_POSITIVE);
-    let queued = (f64::from(size) * queued) as u32;
-    let next = if queued > *QUEUE.end() {
+    let queue = took.saturating_sub(way);
+    let next = if queue > *QUEUE.end() {
         size - size / SHRINKAGE
-    } else if queued < *QUEUE.start() && full {
+    } else if queue < *QUEUE.start() && full {
         size + GROWTH
     } else {
         size
