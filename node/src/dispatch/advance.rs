@@ -16,15 +16,20 @@ const REQUESTS_EXPIRE: Duration = Duration::from_secs(600);
 /// Deadlines are not looked at more often than this: one entry takes all that are due.
 const DEADLINE_GRAIN: Duration = Duration::from_millis(20);
 
-/// Proposes `Advance` for as long as the leadership lasts and there is anything left.
+/// Proposes `Advance` for as long as the leadership lasts and there is anything left. Once one did not get to the end, they go
+/// two at a time: while one is applied, the next is on its way through the log.
 pub(super) async fn queues(replica: Replica, leadership: Leadership) -> Result<(), ProposeError> {
     let mut changes = replica.changes();
+    let advance = async || {
+        let advanced = replica.insist(&leadership, CommandKind::Advance).await?;
+        Ok::<_, ProposeError>(advanced.outcome == Outcome::Advanced { more: true })
+    };
     loop {
         while replica.read(|machine| machine.wants_advance()) {
-            let advanced = replica.insist(&leadership, CommandKind::Advance).await?;
-            match advanced.outcome {
-                Outcome::Advanced { more: true } => {}
-                _ => break,
+            let mut more = advance().await?;
+            while more {
+                let (first, second) = tokio::try_join!(advance(), advance())?;
+                more = first && second;
             }
         }
         changed(&mut changes).await;
