@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::command::serve;
 use crate::exit::{Failure, GAVE_UP, Outcome, REFUSED};
 use crate::interrupt::Interrupts;
-use crate::{output, providers};
+use crate::{memory, output, providers};
 
 /// Where it lives, in the directory in which the command is run.
 const DIRECTORY: &str = ".anneal";
@@ -106,6 +106,7 @@ impl Embedded {
 }
 
 async fn start(purpose: Purpose) -> Result<Embedded, MemberError> {
+    memory::give_back_aside();
     let mut config = Config::new(DIRECTORY);
     config.listen = Some("127.0.0.1:0".into());
     config.replica = ReplicaConfig {

@@ -19,10 +19,19 @@ impl Longest {
 
     /// It took so long this time.
     pub(crate) fn took(&self, time: Duration) {
+        self.note(None, time);
+    }
+
+    /// It took so long this time, because of this.
+    pub(crate) fn took_for(&self, cause: &'static str, time: Duration) {
+        self.note(Some(cause), time);
+    }
+
+    fn note(&self, cause: Option<&'static str>, time: Duration) {
         let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         if us > self.us.fetch_max(us, Ordering::Relaxed) {
             let ms = us as f64 / 1_000.0;
-            tracing::debug!(ms, "{} so far", self.what);
+            tracing::debug!(ms, cause, "{} so far", self.what);
         }
     }
 }

@@ -131,6 +131,33 @@ pub enum CommandKind {
     },
 }
 
+impl CommandKind {
+    /// What it is called in a member's own log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RegisterEngine(_) => "register_engine",
+            Self::ExpireEngine(_) => "expire_engine",
+            Self::DrainEngine(_) => "drain_engine",
+            Self::ForgetHost { .. } => "forget_host",
+            Self::ChangeStack(_) => "change_stack",
+            Self::StagePart(_) => "stage_part",
+            Self::CommitStaged(_) => "commit_staged",
+            Self::Advance => "advance",
+            Self::Assign { .. } => "assign",
+            Self::Report { .. } => "report",
+            Self::Observe { .. } => "observe",
+            Self::Retry { .. } => "retry",
+            Self::Resolve { .. } => "resolve",
+            Self::FireDeadlines => "fire_deadlines",
+            Self::ExpireHistory { .. } => "expire_history",
+            Self::ExpireRequests => "expire_requests",
+            Self::ClusterSettings { .. } => "cluster_settings",
+            Self::FeatureLevel { .. } => "feature_level",
+            Self::AllocateMemberId { .. } => "allocate_member_id",
+        }
+    }
+}
+
 /// Cluster-wide limits, all in the log, so that every replica decides alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -176,8 +203,8 @@ impl Default for Settings {
             conflict_attempts: 3,
             // Some tens of milliseconds of work each, on a busy machine too, so that an entry holds up neither a heartbeat
             // nor what others ask for meanwhile.
-            items_per_entry: 2_500,
-            tells_per_entry: 5_000,
+            items_per_entry: 1_250,
+            tells_per_entry: 2_500,
         }
     }
 }

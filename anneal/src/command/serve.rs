@@ -16,7 +16,7 @@ use crate::duration;
 use crate::exit::{Failure, Outcome, REFUSED};
 use crate::interrupt::Interrupts;
 use crate::limits::TemplateLimits;
-use crate::{log, output, providers};
+use crate::{log, memory, output, providers};
 
 /// Runs a member.
 #[derive(Debug, Args)]
@@ -114,6 +114,7 @@ impl Serve {
     /// Does it.
     pub(crate) async fn run(self, call: &Call) -> Outcome {
         log::start_serving();
+        memory::give_back_aside();
         #[cfg(feature = "failpoints")]
         let _armed = anneal_node::failpoint::arm();
         let config = self.config(call)?;

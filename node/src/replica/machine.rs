@@ -147,8 +147,9 @@ impl Shared {
                     failpoint::pass(Failpoint::ApplyMidGroup);
                 }
                 let before = Instant::now();
+                let cause = item.what.name();
                 let answer = work.apply(&mut state, item.log_id, item.what)?;
-                LONGEST_APPLY.took(before.elapsed());
+                LONGEST_APPLY.took_for(cause, before.elapsed());
                 answers.push((item.responder, answer));
                 if began.elapsed() > LOCK_HELD {
                     break;
@@ -330,6 +331,16 @@ enum What {
     Nothing,
     Membership(StoredMembership),
     Command(Box<Command>),
+}
+
+impl What {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Membership(_) => "membership",
+            Self::Command(command) => command.kind.name(),
+        }
+    }
 }
 
 struct Item {

@@ -376,7 +376,7 @@ impl Submitter {
         changing: Changing,
         difference: Difference,
     ) -> Result<Answer, Refused> {
-        let Proposal { parts, rest } = stage::split(difference)?;
+        let Proposal { parts, rest } = divided(difference).await?;
         let change = asked.with(changing.with(rest));
         if parts.is_empty() {
             let kind = CommandKind::ChangeStack(change);
@@ -407,6 +407,16 @@ impl Submitter {
         let kind = CommandKind::CommitStaged(commit);
         self.commit(kind).await.and_then(answer)
     }
+}
+
+/// Divides a difference, a large one beside all that must go on meanwhile.
+async fn divided(difference: Difference) -> Result<Proposal, Refused> {
+    if !stage::is_large(&difference) {
+        return Ok(stage::split(difference)?);
+    }
+    let divided = tokio::task::spawn_blocking(move || stage::split(difference)).await;
+    let divided = divided.map_err(|error| Refused::Internal(error.to_string()))?;
+    Ok(divided?)
 }
 
 impl Asked {

@@ -80,6 +80,10 @@ pub(crate) fn may_follow(
     if !traits.travels() {
         return Err(ChunkRefusal::CannotLook);
     }
+    // Whatever is not settled has to be among these: a sink is not asked for all that it requires each time one of that is made.
+    if resource.unsettled as usize > creates.len() {
+        return Err(ChunkRefusal::Footing);
+    }
     let firm = |required: &ResourceId| {
         state.takes_for_settled(*required, id) || creates.contains(required)
     };
