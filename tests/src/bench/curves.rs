@@ -1,13 +1,13 @@
 //! The curves: what each operation costs, by shape and size.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     figures::exponent,
@@ -52,6 +52,23 @@ pub struct Flags {
     /// Plot the time of the create over the size, one line a shape, to this file as SVG
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Plot along what an earlier run wrote as JSON, of shapes that this one does not measure
+    #[arg(long, value_name = "FILE", requires = "svg")]
+    along: Option<PathBuf>,
+}
+
+/// Of what an earlier run wrote, what is plotted.
+#[derive(Deserialize)]
+struct Earlier {
+    measured: Vec<EarlierOne>,
+}
+
+#[derive(Deserialize)]
+struct EarlierOne {
+    shape: String,
+    resources: usize,
+    operation: String,
+    converged_seconds: f64,
 }
 
 /// The growth of one cost with the size of the stack: `cost ~ N^exponent`.
@@ -239,29 +256,55 @@ fn write(flags: &Flags, report: &Report) -> Result<(), String> {
             "Create, submitted to converged, {} members",
             flags.members.count()
         );
-        let drawn = plot(&title, "resources", "seconds", &lines(&report.measured));
+        let measured = report.measured.iter();
+        let mut points = creates(measured.map(|it| {
+            let shape = it.shape.name();
+            (shape, it.operation, it.resources, it.converged_seconds)
+        }));
+        if let Some(path) = &flags.along {
+            for (shape, earlier) in read_along(path)? {
+                points.entry(shape).or_insert(earlier);
+            }
+        }
+        let drawn = plot(&title, "resources", "seconds", &lines(points));
         put(path, &drawn.ok_or("there is nothing to plot")?)?;
     }
     Ok(())
 }
 
-fn lines(measured: &[Measured]) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
-    let names: BTreeSet<&str> = measured.iter().map(|it| it.shape.name()).collect();
-    for name in names {
-        let of = measured
-            .iter()
-            .filter(|it| it.shape.name() == name && it.operation == Operation::Create.name());
-        let mut points: Vec<_> = of
-            .map(|it| (it.resources as f64, it.converged_seconds))
-            .collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        lines.push(Line {
-            name: name.to_owned(),
-            points,
-        });
+/// Seconds over resources, by shape.
+type Points = BTreeMap<String, Vec<(f64, f64)>>;
+
+/// Of what was measured: shape, operation, resources and seconds.
+fn creates<'a>(measured: impl Iterator<Item = (&'a str, &'a str, usize, f64)>) -> Points {
+    let mut points = Points::new();
+    for (shape, operation, resources, seconds) in measured {
+        if operation == Operation::Create.name() {
+            let of_shape = points.entry(shape.to_owned()).or_default();
+            of_shape.push((resources as f64, seconds));
+        }
     }
-    lines
+    points
+}
+
+fn read_along(path: &Path) -> Result<Points, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let earlier: Earlier = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+    Ok(creates(earlier.measured.iter().map(|it| {
+        let (shape, operation) = (it.shape.as_str(), it.operation.as_str());
+        (shape, operation, it.resources, it.converged_seconds)
+    })))
+}
+
+fn lines(points: Points) -> Vec<Line> {
+    points
+        .into_iter()
+        .map(|(name, mut points)| {
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Line { name, points }
+        })
+        .collect()
 }
 
 fn put(path: &Path, text: &str) -> Result<(), String> {
@@ -304,7 +347,11 @@ mod tests {
         assert_eq!(slopes.len(), 2);
         assert!((slopes[0].time_exponent.expect("two sizes") - 1.0).abs() < 1e-9);
         assert_eq!(slopes[1].time_exponent, None);
-        let lines = lines(&seen);
+        let points = seen.iter().map(|it| {
+            let shape = it.shape.name();
+            (shape, it.operation, it.resources, it.converged_seconds)
+        });
+        let lines = lines(creates(points));
         assert_eq!(lines[1].points, [(1_000.0, 0.2), (10_000.0, 2.0)]);
     }
 
