@@ -1,7 +1,7 @@
 //! Where this process gets its memory: from jemalloc, for Rust's side and RocksDB's.
 //!
-//! A large stack is many small allocations that are made and freed by different threads and live long. glibc's allocator takes a
-//! tenth of all CPU time more for them, and its peak differs from run to run (docs/benchmarks.md).
+//! A large stack is many small allocations that are made and freed by different threads and live long. With glibc's
+//! allocator they take an eighth of all CPU time more, and the peak differs from run to run (docs/benchmarks.md).
 
 use tikv_jemallocator::Jemalloc;
 
