@@ -14,7 +14,7 @@ use anneal_statemachine::view::Work;
 use member::{Member, item};
 
 /// Two and a half times what one entry tells.
-const DEPENDENTS: usize = 12_500;
+const DEPENDENTS: usize = 6_250;
 
 /// A hub that is being made, and all that stand on it.
 fn hub_in_flight() -> (Member, StackId, CommandKind) {
