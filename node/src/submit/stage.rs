@@ -73,8 +73,7 @@ pub(crate) fn is_large(difference: &Difference) -> bool {
 /// As [`check`].
 pub(crate) fn split(mut difference: Difference) -> Result<Proposal, TooLarge> {
     check(&difference)?;
-    let items = difference.set.len() + difference.remove.len();
-    if size(&difference) <= ENTRY_LIMIT && items <= ITEMS_LIMIT {
+    if size(&difference) <= ENTRY_LIMIT && !is_large(&difference) {
         return Ok(Proposal {
             parts: Vec::new(),
             rest: difference,
