@@ -27,13 +27,22 @@ impl Needs {
             .add_edge(NodeIndex::new(needed), NodeIndex::new(resource), ());
     }
 
-    /// All resources, what is needed first. The same for the same graph. Else, the circles: each as the
-    /// resources of a shortest one, every one needing the next, the last the first.
+    /// All resources, what is needed first: by the length of the longest way to each, then by number. Else, the circles: each as
+    /// the resources of a shortest one, every one needing the next, the last the first.
+    ///
+    /// Neighbours in this order are mostly neighbours by number too. Whoever keeps them by name finds the next one near the last.
     pub(crate) fn order(&self) -> Result<Vec<usize>, Vec<Vec<usize>>> {
-        match toposort(&self.graph, None) {
-            Ok(order) => Ok(order.into_iter().map(NodeIndex::index).collect()),
-            Err(_) => Err(self.circles()),
+        let Ok(mut order) = toposort(&self.graph, None) else {
+            return Err(self.circles());
+        };
+        let mut steps = vec![0_u32; order.len()];
+        for at in &order {
+            for next in self.graph.neighbors(*at) {
+                steps[next.index()] = steps[next.index()].max(steps[at.index()] + 1);
+            }
         }
+        order.sort_unstable_by_key(|at| (steps[at.index()], at.index()));
+        Ok(order.into_iter().map(NodeIndex::index).collect())
     }
 
     fn circles(&self) -> Vec<Vec<usize>> {
@@ -101,6 +110,15 @@ mod tests {
         assert_eq!(order, (0..count).rev().collect::<Vec<_>>());
         needs.add(count - 1, 0);
         assert_eq!(needs.order().unwrap_err()[0].len(), count);
+    }
+
+    #[test]
+    fn what_could_come_at_once_comes_by_number() {
+        let mut needs = Needs::among(6);
+        for (resource, needed) in [(0, 5), (3, 1), (2, 3), (2, 5)] {
+            needs.add(resource, needed);
+        }
+        assert_eq!(needs.order().unwrap(), [1, 4, 5, 0, 3, 2]);
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::{binary, eventually};
 const LOG: &str = "ANNEAL_LOG";
 
 /// What a member logs if whoever runs this does not say: what it does by itself, and how even its pace is.
-const LOGGED: &str = "info,openraft=error,h2=warn,tower=warn,anneal_node::pace=debug";
+const LOGGED: &str =
+    "info,openraft=error,h2=warn,tower=warn,anneal_node::pace=debug,anneal::memory=debug";
 
 /// How a member is started.
 #[derive(Clone, Debug)]

@@ -133,6 +133,7 @@ impl Serve {
         );
         tokio::select! {
             () = interrupts.next() => {}
+            never = memory::tell() => match never {},
             why = member.failed() => return Err(Failure::refused(format!("this member cannot go on: {why}"))),
         }
         output::note("ending: what runs is finished first; a second signal ends at once");

@@ -84,9 +84,27 @@ impl Replica {
     /// As [`Self::propose`], with the index of the entry. A quorum that is gone ends the wait, but not the proposal.
     pub async fn commit(&self, kind: CommandKind) -> Result<Committed, ProposeError> {
         let leadership = self.leading().await?;
+        self.while_heard(self.commit_as(&leadership, kind)).await
+    }
+
+    /// Hands a command to Raft, if this member leads, as [`Self::submit`] does.
+    pub async fn submit_as_leader(&self, kind: CommandKind) -> Result<Pending, ProposeError> {
+        let leadership = self.leading().await?;
+        self.submit(&leadership, kind).await
+    }
+
+    /// Waits until a proposal is applied. A quorum that is gone ends the wait, but not the proposal.
+    pub async fn committed(&self, pending: Pending) -> Result<Committed, ProposeError> {
+        self.while_heard(pending.committed()).await
+    }
+
+    async fn while_heard(
+        &self,
+        decided: impl Future<Output = Result<Committed, ProposeError>>,
+    ) -> Result<Committed, ProposeError> {
         tokio::select! {
             biased;
-            committed = self.commit_as(&leadership, kind) => committed,
+            committed = decided => committed,
             () = self.unheard() => Err(ProposeError::Undecided),
         }
     }

@@ -11,6 +11,7 @@ mod fake;
 mod patch;
 mod plan;
 mod prepare;
+mod propose;
 mod reading;
 mod receive;
 mod refusal;

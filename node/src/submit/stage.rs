@@ -1,5 +1,7 @@
 //! A difference that is too large for one log entry, in parts. Pure.
 
+use std::{iter::Peekable, vec};
+
 use anneal_statemachine::command::{Blob, Difference, SetResource};
 use anneal_statemachine::id::Text;
 
@@ -9,7 +11,7 @@ use crate::replica::COMMAND_BYTES;
 /// The most that one entry carries, in bytes. One resource that is larger goes alone.
 const ENTRY_LIMIT: usize = 1024 * 1024;
 /// Items of one entry: applying it must not hold up a heartbeat, however small they are.
-const ITEMS_LIMIT: usize = 2_500;
+const ITEMS_LIMIT: usize = 1_250;
 /// What an item costs beside its texts, at most, in bytes: digests, lengths, policy.
 const ITEM_OVERHEAD: usize = 160;
 /// What can't be divided may have this many bytes. Sizes here are estimates from below, which the rest of what an entry
@@ -24,10 +26,10 @@ pub(crate) struct Part {
 }
 
 /// A difference as it is to be proposed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Proposal {
-    /// To be staged first; empty if all of it fits into one entry.
-    pub(crate) parts: Vec<Part>,
+    /// To be staged first; none if all of it fits into one entry.
+    pub(crate) parts: Parts,
     /// What goes with the last entry.
     pub(crate) rest: Difference,
 }
@@ -75,44 +77,71 @@ pub(crate) fn split(mut difference: Difference) -> Result<Proposal, TooLarge> {
     check(&difference)?;
     if size(&difference) <= ENTRY_LIMIT && !is_large(&difference) {
         return Ok(Proposal {
-            parts: Vec::new(),
+            parts: Parts::of(Vec::new(), Vec::new()),
             rest: difference,
         });
     }
-    let mut parts = Parts::default();
-    for set in std::mem::take(&mut difference.set) {
-        let size = set_size(&set);
-        parts.room_for(size).set.push(set);
-    }
-    for name in std::mem::take(&mut difference.remove) {
-        let size = name.len() + ITEM_OVERHEAD;
-        parts.room_for(size).remove.push(name);
-    }
+    let set = std::mem::take(&mut difference.set);
+    let remove = std::mem::take(&mut difference.remove);
     Ok(Proposal {
-        parts: parts.done,
+        parts: Parts::of(set, remove),
         rest: difference,
     })
 }
 
+/// The parts of a large difference, in order. Each is put together when its turn comes: all at once they would be a second copy
+/// of everything.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    set: Peekable<vec::IntoIter<SetResource>>,
+    remove: Peekable<vec::IntoIter<Text>>,
+}
+
+impl Parts {
+    fn of(set: Vec<SetResource>, remove: Vec<Text>) -> Self {
+        Self {
+            set: set.into_iter().peekable(),
+            remove: remove.into_iter().peekable(),
+        }
+    }
+}
+
+impl Iterator for Parts {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        let mut room = Room::default();
+        let mut part = Part::default();
+        while let Some(item) = self.set.next_if(|item| room.takes(set_size(item))) {
+            part.set.push(item);
+        }
+        if self.set.peek().is_none() {
+            let size = |name: &Text| name.len() + ITEM_OVERHEAD;
+            while let Some(name) = self.remove.next_if(|name| room.takes(size(name))) {
+                part.remove.push(name);
+            }
+        }
+        (room.items > 0).then_some(part)
+    }
+}
+
+/// What a part has taken.
 #[derive(Default)]
-struct Parts {
-    done: Vec<Part>,
+struct Room {
     bytes: usize,
     items: usize,
 }
 
-impl Parts {
-    /// The part that takes an item of this size.
-    fn room_for(&mut self, size: usize) -> &mut Part {
-        let full = self.bytes + size > ENTRY_LIMIT || self.items >= ITEMS_LIMIT;
-        if self.done.is_empty() || full {
-            self.done.push(Part::default());
-            (self.bytes, self.items) = (0, 0);
+impl Room {
+    /// Whether there is room for an item of this size, which is taken then. The first one always fits.
+    fn takes(&mut self, size: usize) -> bool {
+        let fits = self.bytes + size <= ENTRY_LIMIT && self.items < ITEMS_LIMIT;
+        if fits || self.items == 0 {
+            self.bytes += size;
+            self.items += 1;
+            return true;
         }
-        self.bytes += size;
-        self.items += 1;
-        let last = self.done.len() - 1;
-        &mut self.done[last]
+        false
     }
 }
 
@@ -163,7 +192,7 @@ mod tests {
         let small = difference(10, "b");
         let proposal = split(small.clone()).unwrap();
         assert_eq!(proposal.rest, small);
-        assert!(proposal.parts.is_empty());
+        assert_eq!(proposal.parts.count(), 0);
     }
 
     #[test]
@@ -171,16 +200,17 @@ mod tests {
         let body: &'static str = Box::leak("x".repeat(1000).into_boxed_str());
         let large = difference(12_000, body);
         let proposal = split(large.clone()).unwrap();
-        assert!(proposal.parts.len() > 12);
         assert!(proposal.rest.set.is_empty() && proposal.rest.remove.is_empty());
+        let parts: Vec<Part> = proposal.parts.collect();
+        assert!(parts.len() > 12);
         let mut again = Vec::new();
-        for part in &proposal.parts {
+        for part in &parts {
             let bytes: usize = part.set.iter().map(set_size).sum();
             assert!(bytes <= ENTRY_LIMIT && part.set.len() <= ITEMS_LIMIT);
             again.extend(part.set.clone());
         }
         assert_eq!(again, large.set);
-        assert_eq!(proposal.parts.last().unwrap().remove, large.remove);
+        assert_eq!(parts.last().unwrap().remove, large.remove);
     }
 
     #[test]
@@ -190,7 +220,6 @@ mod tests {
         large.set.insert(1, resource("huge", body));
         let parts = split(large).unwrap().parts;
         let sizes: Vec<usize> = parts
-            .iter()
             .map(|part| part.set.len() + part.remove.len())
             .collect();
         assert_eq!(sizes, [1, 1, 2]);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use anneal_proto::v1;
 use anneal_statemachine::{
-    command::{Change, ChangeStack, CommandKind, CommitStaged, Difference, StagePart},
+    command::{Change, ChangeStack, CommandKind, Difference},
     id::{RequestId, Revision, StackId, Text},
     outcome::{Outcome, Rejection},
 };
@@ -14,11 +14,11 @@ use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use super::{
     plan::plan_id,
     prepare::{Prepared, Workshop},
+    propose::Changing,
     reading::{StackNow, Stored},
     receive::Received,
     refusal::{Refused, TooLarge, Unavailable},
     rollback::rollback_difference,
-    stage::{self, Proposal},
 };
 use crate::{
     preview,
@@ -369,58 +369,10 @@ impl Submitter {
             })
         })
     }
-
-    async fn propose(
-        &self,
-        asked: &Asked,
-        changing: Changing,
-        difference: Difference,
-    ) -> Result<Answer, Refused> {
-        let Proposal { parts, rest } = divided(difference).await?;
-        let change = asked.with(changing.with(rest));
-        if parts.is_empty() {
-            let kind = CommandKind::ChangeStack(change);
-            return self.commit(kind).await.and_then(answer);
-        }
-        // A new name for each attempt: the parts of one that was overtaken must not mix with those of the next.
-        let stage = RequestId(*uuid::Uuid::now_v7().as_bytes());
-        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let stack = self.replica.stack(&asked.namespace, &asked.name);
-        let stack = stack.map(|now| now.id);
-        for (part, content) in (0..count).zip(parts) {
-            let part = StagePart {
-                stage,
-                part,
-                stack,
-                set: content.set,
-                remove: content.remove,
-            };
-            self.commit(CommandKind::StagePart(part))
-                .await
-                .map_err(certain)?;
-        }
-        let commit = CommitStaged {
-            stage,
-            parts: count,
-            change,
-        };
-        let kind = CommandKind::CommitStaged(commit);
-        self.commit(kind).await.and_then(answer)
-    }
-}
-
-/// Divides a difference, a large one beside all that must go on meanwhile.
-async fn divided(difference: Difference) -> Result<Proposal, Refused> {
-    if !stage::is_large(&difference) {
-        return Ok(stage::split(difference)?);
-    }
-    let divided = tokio::task::spawn_blocking(move || stage::split(difference)).await;
-    let divided = divided.map_err(|error| Refused::Internal(error.to_string()))?;
-    Ok(divided?)
 }
 
 impl Asked {
-    fn with(&self, change: Change) -> ChangeStack {
+    pub(super) fn with(&self, change: Change) -> ChangeStack {
         ChangeStack {
             request: self.request,
             namespace: Text::from(self.namespace.as_str()),
@@ -430,37 +382,7 @@ impl Asked {
     }
 }
 
-/// What is to become of a difference.
-pub(super) enum Changing {
-    /// A new stack.
-    Create,
-    /// The next revision of one that was at this.
-    Update(Revision),
-    /// Back from one to another.
-    Rollback {
-        base: Revision,
-        to: Revision,
-        /// It is the automatic answer to this one's failure.
-        failed: Option<Revision>,
-    },
-}
-
-impl Changing {
-    fn with(self, difference: Difference) -> Change {
-        match self {
-            Self::Create => Change::Create { difference },
-            Self::Update(base) => Change::Update { base, difference },
-            Self::Rollback { base, to, failed } => Change::Rollback {
-                base,
-                to,
-                difference,
-                failed,
-            },
-        }
-    }
-}
-
-fn answer(committed: Committed) -> Result<Answer, Refused> {
+pub(super) fn answer(committed: Committed) -> Result<Answer, Refused> {
     match committed.outcome {
         Outcome::Stack(stack) => Ok(Answer {
             stack: stack.stack,
@@ -494,17 +416,6 @@ fn is_overtaken(refused: &Refused) -> bool {
         refused,
         Refused::Rejected(BaseMoved { .. } | StageIncomplete { .. })
     )
-}
-
-/// A part that may or may not have been staged changes nothing either way.
-fn certain(refused: Refused) -> Refused {
-    match refused {
-        Refused::Unavailable(unavailable) => Refused::Unavailable(Unavailable {
-            outcome_unknown: false,
-            ..unavailable
-        }),
-        other => other,
-    }
 }
 
 /// What an operating error of a proposal means to a client.

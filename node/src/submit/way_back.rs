@@ -8,9 +8,10 @@ use anneal_statemachine::{
 use async_trait::async_trait;
 
 use super::{
+    propose::Changing,
     reading::Stored as _,
     refusal::Refused,
-    submitter::{Asked, Changing, Submitter},
+    submitter::{Asked, Submitter},
 };
 use crate::{dispatch::WayBack, replica::Leadership};
 

@@ -6,6 +6,7 @@ use crate::id::{ResourceId, Revision, StackId, Text};
 use crate::row::{DesiredRow, ResourceRow, RowKey, RowValue};
 use crate::state::Resource;
 use crate::turn::Turn;
+use std::collections::btree_map::Entry;
 
 /// A resource as the state keeps it.
 pub(crate) fn desired_row(item: &SetResource, revision: Revision) -> DesiredRow {
@@ -59,7 +60,11 @@ impl Turn<'_> {
             return;
         }
         self.disturb(id);
+        let keeps_edges = self.has_edges_of(id, desired.as_ref());
         self.unlink(id);
+        if !keeps_edges {
+            self.drop_edges(id);
+        }
         let resource = self.state.resource_mut(id);
         if let Some(definition) = &resource.row.desired
             && definition.definition.is_some()
@@ -69,8 +74,35 @@ impl Turn<'_> {
         let before = std::mem::replace(&mut resource.row.desired, desired);
         self.remember(stack, name, before, revision);
         self.link(id);
+        if !keeps_edges {
+            self.add_edges(id);
+        }
         self.touch_resource(id);
         self.enqueue(id);
+    }
+
+    /// It requires by name just what this would require: most changes are of properties.
+    fn has_edges_of(&self, id: ResourceId, desired: Option<&DesiredRow>) -> bool {
+        let before = self.state.resource(id).desired();
+        let (Some(before), Some(after)) = (before, desired) else {
+            return false;
+        };
+        before.definition.is_some()
+            && after.definition.is_some()
+            && self.required_names(before).eq(self.required_names(after))
+    }
+
+    /// Names of what this requires; one may come twice.
+    fn required_names<'a>(&'a self, desired: &'a DesiredRow) -> impl Iterator<Item = &'a Text> {
+        let definition = desired.definition;
+        let references =
+            definition.map(|definition| &self.state.catalogue.definition(definition).references);
+        let referred = references.into_iter().flatten();
+        let depends_on = desired
+            .depends_on
+            .iter()
+            .filter(move |_| definition.is_some());
+        depends_on.chain(referred.map(|reference| &reference.resource))
     }
 
     fn add_resource(&mut self, stack: StackId, name: &Text) -> ResourceId {
@@ -90,16 +122,46 @@ impl Turn<'_> {
         id
     }
 
-    /// Takes a resource out of all lists that its desired state put it in.
-    fn unlink(&mut self, id: ResourceId) {
+    /// It requires nothing any more.
+    fn drop_edges(&mut self, id: ResourceId) {
         let resource = self.state.resource_mut(id);
         let requires = std::mem::take(&mut resource.row.requires);
         resource.unsettled = 0;
         for required in &requires {
             self.state.dependents.remove(&(*required, id));
             // It may have stood only because this one named it.
-            self.enqueue(*required);
+            if self.state.resource(*required).desired().is_none() {
+                self.enqueue(*required);
+            }
         }
+    }
+
+    /// It requires what its desired state says.
+    fn add_edges(&mut self, id: ResourceId) {
+        let resource = self.state.resource(id);
+        let stack = resource.row.stack;
+        let Some(desired) = resource.desired() else {
+            return;
+        };
+        let names: Vec<Text> = self.required_names(desired).cloned().collect();
+        let mut requires: Vec<ResourceId> = names
+            .iter()
+            .map(|name| self.resource_or_shell(stack, name))
+            .collect();
+        requires.sort();
+        requires.dedup();
+        let mut unsettled = 0;
+        for required in &requires {
+            self.state.dependents.insert((*required, id));
+            unsettled += u32::from(!self.state.takes_for_settled(*required, id));
+        }
+        let resource = self.state.resource_mut(id);
+        resource.unsettled = unsettled;
+        resource.row.requires = requires.into();
+    }
+
+    /// Takes a resource out of all lists that its desired state put it in.
+    fn unlink(&mut self, id: ResourceId) {
         let resource = self.state.resource(id);
         let stack_id = resource.row.stack;
         let (parameters, defined) = match resource.desired() {
@@ -128,15 +190,6 @@ impl Turn<'_> {
         let parameters = desired.parameters_used.clone();
         let definition = desired.definition;
         let protect = resource.policy().is_some_and(|policy| policy.protect);
-        let mut names: Vec<Text> = desired.depends_on.to_vec();
-        if let Some(definition) = definition {
-            let references = &self.state.catalogue.definition(definition).references;
-            names.extend(
-                references
-                    .iter()
-                    .map(|reference| reference.resource.clone()),
-            );
-        }
         let stack = self.state.stack_mut(stack_id);
         for parameter in parameters {
             stack.parameter_users.insert((parameter, id));
@@ -148,20 +201,6 @@ impl Turn<'_> {
         if protect {
             stack.protected.insert(id);
         }
-        let mut requires: Vec<ResourceId> = names
-            .iter()
-            .map(|name| self.resource_or_shell(stack_id, name))
-            .collect();
-        requires.sort();
-        requires.dedup();
-        let mut unsettled = 0;
-        for required in &requires {
-            self.state.dependents.insert((*required, id));
-            unsettled += u32::from(!self.state.takes_for_settled(*required, id));
-        }
-        let resource = self.state.resource_mut(id);
-        resource.unsettled = unsettled;
-        resource.row.requires = requires.into();
     }
 
     /// The resource of this name. A name that is not there yet gets a shell, which never settles:
@@ -188,15 +227,15 @@ impl Turn<'_> {
             }
             return;
         };
-        if past.items.contains_key(name) {
+        let Entry::Vacant(item) = past.items.entry(name.clone()) else {
             // Set twice by one revision: what was before the first time counts.
             if let Some(before) = before {
                 self.drop_desired(&before);
             }
             return;
-        }
+        };
         let before = before.map(Box::new);
-        past.items.insert(name.clone(), before.clone());
+        item.insert(before.clone());
         self.put(
             RowKey::Past(stack, revision, name.clone()),
             RowValue::Past(before),

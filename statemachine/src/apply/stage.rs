@@ -183,8 +183,8 @@ impl Turn<'_> {
             .filter(|added| added.to == (id, stack.row.revision));
         let new = counted.map_or_else(
             || {
-                let set = stage.items.values().filter(|item| item.desired.is_some());
-                self.count_new(id, set.map(|item| &item.name))
+                let set = stage.after(None).filter(|(_, item)| item.desired.is_some());
+                self.count_new(id, set.map(|(_, item)| &item.name))
             },
             |added| added.names,
         );
@@ -195,7 +195,7 @@ impl Turn<'_> {
                 continue;
             };
             let before = self.state.declared(stack, name);
-            let after = stage.items[position].desired.as_ref();
+            let after = stage.item(*position).desired.as_ref();
             if self.type_of(before) != self.type_of(after) {
                 let name = name.clone();
                 return Err(Rejection::ResourceProtected { name });
@@ -239,7 +239,7 @@ impl Turn<'_> {
         self.touch_stage(id);
         let stage = self.state.stages.get_mut(&id)?;
         let taken = stage.take();
-        if stage.items.is_empty() {
+        if stage.is_empty() {
             self.state.stages.remove(&id);
         }
         let (item, ended) = taken?;

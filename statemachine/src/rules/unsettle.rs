@@ -47,7 +47,7 @@ impl Turn<'_> {
             after: ResourceId(0),
             through,
         };
-        if self.next_in(id, span).is_some() {
+        if self.next_in(id, span).0.is_some() {
             self.state.unsettling.insert(id, span);
             self.unsettling.push(id);
             let stack = self.state.resource(id).row.stack;
@@ -55,13 +55,15 @@ impl Turn<'_> {
         }
     }
 
-    fn next_in(&self, id: ResourceId, span: Span) -> Option<ResourceId> {
+    /// The first in a span, and whether there are more.
+    fn next_in(&self, id: ResourceId, span: Span) -> (Option<ResourceId>, bool) {
         if span.after >= span.through {
-            return None;
+            return (None, false);
         }
         let from = (id, ResourceId(span.after.0 + 1));
         let mut dependents = self.state.dependents.range(from..=(id, span.through));
-        dependents.next().map(|(_, dependent)| *dependent)
+        let first = dependents.next().map(|(_, dependent)| *dependent);
+        (first, dependents.next().is_some())
     }
 
     /// One more dependent hears. False: nobody is left to hear in this entry.
@@ -100,11 +102,10 @@ impl Turn<'_> {
 
     fn unsettle_step(&mut self, id: ResourceId) {
         let span = self.state.unsettling[&id];
-        let next = self.next_in(id, span);
-        let rest = next.map(|after| Span { after, ..span });
-        match rest.filter(|rest| self.next_in(id, *rest).is_some()) {
-            Some(rest) => {
-                self.state.unsettling.insert(id, rest);
+        let (next, more) = self.next_in(id, span);
+        match next.filter(|_| more) {
+            Some(after) => {
+                self.state.unsettling.insert(id, Span { after, ..span });
             }
             None => self.heard(id),
         }

@@ -24,7 +24,7 @@ impl State {
             Pending::Switch { stage, .. } => {
                 let stage = self.stages.get(stage)?;
                 let position = stage.names.get(name)?;
-                Some(stage.items[position].desired.as_ref())
+                Some(stage.item(*position).desired.as_ref())
             }
             Pending::Clear { after, .. } => {
                 let done = after.as_ref().is_some_and(|after| name <= &**after);

@@ -3,7 +3,7 @@
 
 use crate::id::{Revision, StackId, Text};
 use crate::row::{DesiredRow, StageRow, StagedRow};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Names that the parts of a staged change add to what a stack declares at a revision.
 #[derive(Clone, Copy, Debug)]
@@ -15,10 +15,10 @@ pub(crate) struct Added {
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
     pub(crate) row: StageRow,
-    /// By position. Items that are taken in leave.
-    pub(crate) items: BTreeMap<u32, StagedRow>,
-    /// Rows that are still there: first position, and the one after the last.
-    spans: BTreeMap<u32, u32>,
+    /// Rows that are still there, by the first position that they ever had.
+    rows: BTreeMap<u32, Rest>,
+    /// How many items all of them have.
+    left: usize,
     /// Positions by name.
     pub(crate) names: BTreeMap<Text, u32>,
     /// Names of items that are to be protected.
@@ -27,12 +27,33 @@ pub(crate) struct Stage {
     pub(crate) added: Option<Added>,
 }
 
+/// What is left of one row: items leave at the front as they are taken in.
+#[derive(Clone, Debug)]
+struct Rest {
+    /// The position of the first that is left.
+    from: u32,
+    items: VecDeque<StagedRow>,
+}
+
+impl Rest {
+    fn get(&self, position: u32) -> Option<&StagedRow> {
+        let offset = position.checked_sub(self.from)?;
+        self.items.get(offset as usize)
+    }
+
+    fn after(&self, position: Option<u32>) -> impl Iterator<Item = (u32, &StagedRow)> {
+        let first = position.map_or(self.from, |position| (position + 1).max(self.from));
+        let skipped = (first - self.from) as usize;
+        (first..).zip(self.items.iter().skip(skipped))
+    }
+}
+
 impl Stage {
     pub(crate) fn new(row: StageRow) -> Stage {
         Stage {
             row,
-            items: BTreeMap::new(),
-            spans: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            left: 0,
             names: BTreeMap::new(),
             protected: BTreeSet::new(),
             added: None,
@@ -54,34 +75,58 @@ impl Stage {
 
     /// Names that it adds to what its stack declares, at most.
     pub(crate) fn may_add(&self) -> u64 {
-        let all = self.items.len() as u64;
-        self.added.map_or(all, |added| added.names)
+        self.added.map_or(self.left as u64, |added| added.names)
+    }
+
+    /// The item at a position at which one is left.
+    pub(crate) fn item(&self, position: u32) -> &StagedRow {
+        let row = self.rows.range(..=position).next_back();
+        row.and_then(|(_, rest)| rest.get(position))
+            .expect("an item is asked for where one is left")
+    }
+
+    /// What is left, in the order in which it is taken in, after this position.
+    pub(crate) fn after(&self, position: Option<u32>) -> impl Iterator<Item = (u32, &StagedRow)> {
+        let row = position.and_then(|position| self.rows.range(..=position).next_back());
+        let from = row.map_or(0, |(first, _)| *first);
+        let rows = self.rows.range(from..);
+        rows.flat_map(move |(_, rest)| rest.after(position))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left == 0
     }
 
     /// Adds the items of one row, but for those that are done.
     pub(crate) fn add(&mut self, first: u32, items: Box<[StagedRow]>) {
-        let after = first + items.len() as u32;
-        self.spans.insert(first, after);
-        for (position, item) in (first..after).zip(items) {
-            if position < self.row.done {
-                continue;
-            }
+        let mut items = VecDeque::from(items.into_vec());
+        let done = self.row.done.saturating_sub(first).min(items.len() as u32);
+        items.drain(..done as usize);
+        if items.is_empty() {
+            return;
+        }
+        let from = first + done;
+        for (position, item) in (from..).zip(&items) {
             if item.desired.as_ref().is_some_and(DesiredRow::protects) {
                 self.protected.insert(item.name.clone());
             }
             self.names.insert(item.name.clone(), position);
-            self.items.insert(position, item);
         }
+        self.left += items.len();
+        self.rows.insert(first, Rest { from, items });
     }
 
     /// Takes out the first item; with it, the first position of its row, if it was the last one of that.
     pub(crate) fn take(&mut self) -> Option<(StagedRow, Option<u32>)> {
-        let (position, item) = self.items.pop_first()?;
+        let mut row = self.rows.first_entry()?;
+        let rest = row.get_mut();
+        let item = rest.items.pop_front()?;
+        rest.from += 1;
+        self.row.done = rest.from;
+        let ended = rest.items.is_empty().then(|| row.remove_entry().0);
+        self.left -= 1;
         self.names.remove(&item.name);
         self.protected.remove(&item.name);
-        self.row.done = position + 1;
-        let span = self.spans.first_entry()?;
-        let ended = (*span.get() == self.row.done).then(|| span.remove_entry().0);
         Some((item, ended))
     }
 }

@@ -4,8 +4,8 @@
 use crate::id::{InstanceId, ResourceId};
 use std::collections::BTreeMap;
 
-/// Ids of one page. A page whose last id is gone goes too.
-const PAGE: usize = 64;
+/// Bytes of one page, at most: allocators waste nothing of this size. A page whose last id is gone goes too.
+const PAGE_BYTES: usize = 16 << 10;
 
 /// An id that is given out in order.
 pub(crate) trait Key: Copy {
@@ -46,22 +46,25 @@ struct Page<V> {
 }
 
 impl<V> Page<V> {
+    /// Ids of one page.
+    const IDS: usize = PAGE_BYTES / size_of::<Option<V>>();
+
     fn new() -> Page<V> {
         Page {
-            slots: std::iter::repeat_with(|| None).take(PAGE).collect(),
+            slots: std::iter::repeat_with(|| None).take(Self::IDS).collect(),
             used: 0,
         }
     }
-}
 
-/// Where an id is: its page, and its place within.
-fn place<K: Key>(id: K) -> (u64, usize) {
-    let number = id.number();
-    (number / PAGE as u64, (number % PAGE as u64) as usize)
-}
+    /// Where an id is: its page, and its place within.
+    fn place<K: Key>(id: K) -> (u64, usize) {
+        let (number, ids) = (id.number(), Self::IDS as u64);
+        (number / ids, (number % ids) as usize)
+    }
 
-fn id_at<K: Key>(page: u64, slot: usize) -> K {
-    K::of(page * PAGE as u64 + slot as u64)
+    fn id_at<K: Key>(page: u64, slot: usize) -> K {
+        K::of(page * Self::IDS as u64 + slot as u64)
+    }
 }
 
 impl<K, V> Default for Table<K, V> {
@@ -75,12 +78,12 @@ impl<K, V> Default for Table<K, V> {
 
 impl<K: Key, V> Table<K, V> {
     pub(crate) fn get(&self, id: &K) -> Option<&V> {
-        let (page, slot) = place(*id);
+        let (page, slot) = Page::<V>::place(*id);
         self.pages.get(&page)?.slots[slot].as_ref()
     }
 
     pub(crate) fn get_mut(&mut self, id: &K) -> Option<&mut V> {
-        let (page, slot) = place(*id);
+        let (page, slot) = Page::<V>::place(*id);
         self.pages.get_mut(&page)?.slots[slot].as_mut()
     }
 
@@ -90,7 +93,7 @@ impl<K: Key, V> Table<K, V> {
 
     /// Puts it in; what was there before.
     pub(crate) fn insert(&mut self, id: K, value: V) -> Option<V> {
-        let (page, slot) = place(id);
+        let (page, slot) = Page::<V>::place(id);
         let page = self.pages.entry(page).or_insert_with(Page::new);
         let before = page.slots[slot].replace(value);
         page.used += usize::from(before.is_none());
@@ -98,7 +101,7 @@ impl<K: Key, V> Table<K, V> {
     }
 
     pub(crate) fn remove(&mut self, id: &K) -> Option<V> {
-        let (number, slot) = place(*id);
+        let (number, slot) = Page::<V>::place(*id);
         let page = self.pages.get_mut(&number)?;
         let before = page.slots[slot].take()?;
         page.used -= 1;
@@ -112,7 +115,7 @@ impl<K: Key, V> Table<K, V> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
         self.pages.iter().flat_map(|(page, content)| {
             let slots = content.slots.iter().enumerate();
-            slots.filter_map(|(slot, value)| Some((id_at(*page, slot), value.as_ref()?)))
+            slots.filter_map(|(slot, value)| Some((Page::<V>::id_at(*page, slot), value.as_ref()?)))
         })
     }
 
@@ -120,7 +123,7 @@ impl<K: Key, V> Table<K, V> {
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
         self.pages.iter_mut().flat_map(|(page, content)| {
             let slots = content.slots.iter_mut().enumerate();
-            slots.filter_map(|(slot, value)| Some((id_at(*page, slot), value.as_mut()?)))
+            slots.filter_map(|(slot, value)| Some((Page::<V>::id_at(*page, slot), value.as_mut()?)))
         })
     }
 
@@ -135,27 +138,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// So large that a page has few of them.
+    type Wide = [u8; 255];
+
     #[derive(Clone, Debug)]
     enum Step {
-        Insert(u64, u8),
+        Insert(u64, Wide),
         Remove(u64),
-        Change(u64, u8),
+        Change(u64, Wide),
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        // Three pages, and one far away.
+        // Four pages, and one far away.
         let id = prop_oneof![0..200u64, (1u64 << 40)..(1u64 << 40) + 3];
         (id, any::<u8>(), 0..3u8).prop_map(|(id, value, kind)| match kind {
-            0 => Step::Insert(id, value),
+            0 => Step::Insert(id, [value; 255]),
             1 => Step::Remove(id),
-            _ => Step::Change(id, value),
+            _ => Step::Change(id, [value; 255]),
         })
     }
 
     proptest! {
         #[test]
         fn it_is_a_map(steps in prop::collection::vec(step(), 0..300)) {
-            let mut table = Table::<ResourceId, u8>::default();
+            let mut table = Table::<ResourceId, Wide>::default();
             let mut map = BTreeMap::new();
             for step in steps {
                 match step {
@@ -182,7 +188,7 @@ mod tests {
             prop_assert!(table.keys().eq(map.keys().copied()));
             prop_assert!(map.keys().all(|id| table.contains_key(id)));
             let pages: std::collections::BTreeSet<u64> =
-                map.keys().map(|id| id.0 / PAGE as u64).collect();
+                map.keys().map(|id| Page::<Wide>::place(*id).0).collect();
             prop_assert!(table.pages.keys().eq(&pages), "an empty page is kept");
         }
     }

@@ -4,7 +4,6 @@
 use crate::StateMachine;
 use crate::id::{RequestId, StackId, Text};
 use crate::row::{DesiredRow, StagedRow};
-use std::ops::Bound::{Excluded, Unbounded};
 
 impl StateMachine {
     /// What a resource should be.
@@ -46,9 +45,7 @@ impl StateMachine {
         stage: RequestId,
         after: Option<u32>,
     ) -> impl Iterator<Item = (u32, &StagedRow)> {
-        let from = after.map_or(Unbounded, Excluded);
         let stage = self.state.stages.get(&stage).into_iter();
-        let items = stage.flat_map(move |stage| stage.items.range((from, Unbounded)));
-        items.map(|(position, item)| (*position, item))
+        stage.flat_map(move |stage| stage.after(after))
     }
 }

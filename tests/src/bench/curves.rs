@@ -14,6 +14,7 @@ use super::{
     ground::{Ground, Members, at_least_one},
     markdown::{figure, head, row},
     operation::{Measured, Operation, Subject},
+    pace::accounts,
     plot::{Line, plot},
     shape::Shape,
     usage::Usage,
@@ -138,6 +139,7 @@ fn measure(
         shape,
         size,
         empty,
+        empty_accounts: accounts(&ground.cluster),
     };
     for operation in Operation::ALL {
         let one = subject
@@ -168,6 +170,9 @@ fn print_head() {
             "MiB written (all)",
             "peak MiB (each member)",
             "growth B per resource",
+            "held B per resource",
+            "allocations per resource",
+            "log MiB (each)",
             "longest apply ms",
             "longest leader silence ms",
         ])
@@ -197,6 +202,9 @@ fn cells(of: &Measured) -> Vec<String> {
         format!("{:.1}", of.bytes_written as f64 / f64::from(1 << 20)),
         peaks.join(" "),
         format!("{:.0}", of.growth_bytes_per_resource),
+        format!("{:.0}", of.held_bytes_per_resource),
+        format!("{:.1}", of.allocations_per_resource),
+        format!("{:.1}", of.log_bytes as f64 / f64::from(1 << 20)),
         figure(of.pace.longest_apply_ms, 1),
         figure(of.pace.longest_leader_silence_ms, 0),
     ]
@@ -256,11 +264,7 @@ fn write(flags: &Flags, report: &Report) -> Result<(), String> {
             "Create, submitted to converged, {} members",
             flags.members.count()
         );
-        let measured = report.measured.iter();
-        let mut points = creates(measured.map(|it| {
-            let shape = it.shape.name();
-            (shape, it.operation, it.resources, it.converged_seconds)
-        }));
+        let mut points = creates(report.measured.iter().map(to_plot));
         if let Some(path) = &flags.along {
             for (shape, earlier) in read_along(path)? {
                 points.entry(shape).or_insert(earlier);
@@ -274,6 +278,15 @@ fn write(flags: &Flags, report: &Report) -> Result<(), String> {
 
 /// Seconds over resources, by shape.
 type Points = BTreeMap<String, Vec<(f64, f64)>>;
+
+fn to_plot(of: &Measured) -> (&str, &str, usize, f64) {
+    (
+        of.shape.name(),
+        of.operation,
+        of.resources,
+        of.converged_seconds,
+    )
+}
 
 /// Of what was measured: shape, operation, resources and seconds.
 fn creates<'a>(measured: impl Iterator<Item = (&'a str, &'a str, usize, f64)>) -> Points {
@@ -332,6 +345,9 @@ mod tests {
             bytes_written: 1,
             peak_kib: vec![1_024, 2_048],
             growth_bytes_per_resource: 1.0,
+            log_bytes: 1,
+            held_bytes_per_resource: 1.0,
+            allocations_per_resource: 1.0,
             pace: Pace::default(),
         }
     }
@@ -347,11 +363,7 @@ mod tests {
         assert_eq!(slopes.len(), 2);
         assert!((slopes[0].time_exponent.expect("two sizes") - 1.0).abs() < 1e-9);
         assert_eq!(slopes[1].time_exponent, None);
-        let points = seen.iter().map(|it| {
-            let shape = it.shape.name();
-            (shape, it.operation, it.resources, it.converged_seconds)
-        });
-        let lines = lines(creates(points));
+        let lines = lines(creates(seen.iter().map(to_plot)));
         assert_eq!(lines[1].points, [(1_000.0, 0.2), (10_000.0, 2.0)]);
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     ground::Ground,
-    pace::{Pace, pace},
+    pace::{Account, Pace, accounts, pace},
     shape::{Change, Shape},
     usage::Usage,
 };
@@ -92,6 +92,12 @@ pub(super) struct Measured {
     pub peak_kib: Vec<u64>,
     /// How much that of the member that grew most is above what it was before the stack was there, by resource, bytes.
     pub growth_bytes_per_resource: f64,
+    /// Given to the log of Raft by the member that was given most, bytes.
+    pub log_bytes: u64,
+    /// How much more the member that grew most holds than before the stack was there, by resource, bytes.
+    pub held_bytes_per_resource: f64,
+    /// How often the member that did so most has asked for memory, by resource.
+    pub allocations_per_resource: f64,
     /// Since the members started.
     #[serde(flatten)]
     pub pace: Pace,
@@ -104,6 +110,8 @@ pub(super) struct Subject<'a> {
     pub(super) size: usize,
     /// Before the stack was there.
     pub(super) empty: Usage,
+    /// The same, by the members' own account.
+    pub(super) empty_accounts: Vec<Account>,
 }
 
 impl Subject<'_> {
@@ -114,6 +122,7 @@ impl Subject<'_> {
             Operation::Create => Some(self.ground.timed(&["validate", "-f", "bench.json"])?),
             _ => None,
         };
+        let accounts = accounts(&self.ground.cluster);
         let before = Usage::of(self.ground)?;
         let began = Instant::now();
         let verb = match operation {
@@ -131,6 +140,7 @@ impl Subject<'_> {
             _ => self.ground.converged(STACK, began)?,
         };
         let measured = self.result(operation, &before, committed, converged)?;
+        let measured = self.accounted(&accounts, measured);
         Ok(Measured {
             compiled_seconds: compiled.map(|it| it.as_secs_f64()),
             ..measured
@@ -179,8 +189,28 @@ impl Subject<'_> {
             bytes_written: after.bytes_written.saturating_sub(before.bytes_written),
             growth_bytes_per_resource: grown_kib.unwrap_or(0) as f64 * 1024.0 / self.size as f64,
             peak_kib: after.peak_kib,
+            log_bytes: 0,
+            held_bytes_per_resource: 0.0,
+            allocations_per_resource: 0.0,
             pace: pace(&self.ground.cluster),
         })
+    }
+
+    /// Adds what the members say themselves.
+    fn accounted(&self, before: &[Account], measured: Measured) -> Measured {
+        let after = accounts(&self.ground.cluster);
+        let most = |earlier: &[Account], of: fn(&Account) -> u64| {
+            let each = after.iter().zip(earlier);
+            let more = each.map(|(after, earlier)| of(after).saturating_sub(of(earlier)));
+            more.max().unwrap_or(0)
+        };
+        let by_resource = |count: u64| count as f64 / self.size as f64;
+        Measured {
+            log_bytes: most(before, |it| it.log_bytes),
+            held_bytes_per_resource: by_resource(most(&self.empty_accounts, |it| it.allocated)),
+            allocations_per_resource: by_resource(most(before, |it| it.allocations)),
+            ..measured
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::{COMMITTED, PURGED, Shared, VOTE, watermark::Watermark};
 use crate::{
     codec,
     failpoint::{self, Failpoint},
+    pace::Total,
     replica::types::{Entry, LogId, TypeConfig, Vote},
     storage::{Database, io_error},
 };
@@ -32,6 +33,8 @@ const GROUP_BYTES: usize = 4 << 20;
 const GROUP_WRITES: usize = 4096;
 /// Writes that may wait; who asks for more waits with them.
 const QUEUE_WRITES: usize = 8192;
+
+static WRITTEN: Total = Total::new("bytes written to the log");
 
 /// One thing to write, and whom to tell.
 pub(super) enum Write {
@@ -179,6 +182,7 @@ impl Loop {
             self.acknowledged.lower(index)?;
         }
         failpoint::pass(Failpoint::LogBeforeWrite);
+        WRITTEN.add(batch.size_in_bytes());
         self.db.write(batch).map_err(io_error)?;
         if !sync {
             return Ok(());
