@@ -18,7 +18,7 @@ LONG_MINUTES ?= 60
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CHAOS_DIR = $(CARGO_TARGET_DIR)/chaos
 
-.PHONY: help setup build test verify fix demo cluster bench bench-curves bench-reaction bench-patch bench-restart bench-idle bench-calls bench-beside chaos-build chaos chaos-long mutants sim soak storm clean
+.PHONY: help setup build test verify fix demo cluster bench bench-curves bench-reaction bench-patch bench-restart bench-idle bench-profile bench-calls bench-beside chaos-build chaos chaos-long mutants sim soak storm clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -64,7 +64,8 @@ bench-reaction: ## how soon a change is heeded while N=100000 resources converge
 bench-patch: ## a patch of one resource in a stack of N=100000 against one in a small stack
 bench-restart: ## a member restarted, the leader killed, an engine killed, with N=100000 resources
 bench-idle: ## what N=100000 settled resources cost
-bench-reaction bench-patch bench-restart bench-idle: bench-%: setup
+bench-profile: ## where the CPU time goes while N=100000 resources are made, by stage; needs perf
+bench-reaction bench-patch bench-restart bench-idle bench-profile: bench-%: setup
 	@$(CARGO) build --release --locked -p anneal --bin anneal
 	@$(CARGO) run --release --locked -p anneal-tests --bin bench -- $* --resources $(N)
 

@@ -11,7 +11,7 @@ use crate::replica::COMMAND_BYTES;
 /// The most that one entry carries, in bytes. One resource that is larger goes alone.
 const ENTRY_LIMIT: usize = 1024 * 1024;
 /// Items of one entry: applying it must not hold up a heartbeat, however small they are.
-const ITEMS_LIMIT: usize = 1_250;
+const ITEMS_LIMIT: usize = 500;
 /// What an item costs beside its texts, at most, in bytes: digests, lengths, policy.
 const ITEM_OVERHEAD: usize = 160;
 /// What can't be divided may have this many bytes. Sizes here are estimates from below, which the rest of what an entry

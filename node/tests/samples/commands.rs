@@ -91,26 +91,8 @@ fn kinds() -> Vec<(&'static str, CommandKind)> {
                 host: "host-a".into(),
             },
         ),
-        (
-            "stage_part",
-            CommandKind::StagePart(StagePart {
-                stage: request,
-                part: 2,
-                stack: None,
-                set: vec![set_resource()],
-                remove: vec!["old".into()],
-            }),
-        ),
-        (
-            "stage_part_of_a_stack",
-            CommandKind::StagePart(StagePart {
-                stage: request,
-                part: 2,
-                stack: Some(StackId(7)),
-                set: vec![set_resource()],
-                remove: vec!["old".into()],
-            }),
-        ),
+        ("stage_part", stage_part(None)),
+        ("stage_part_of_a_stack", stage_part(Some(StackId(7)))),
         (
             "commit_staged",
             CommandKind::CommitStaged(CommitStaged {
@@ -232,6 +214,16 @@ fn blob(byte: u8) -> Blob {
         digest: digest(byte),
         bytes: Bytes::from_static(b"content"),
     }
+}
+
+fn stage_part(stack: Option<StackId>) -> CommandKind {
+    CommandKind::StagePart(StagePart {
+        stage: request(),
+        part: 2,
+        stack,
+        set: vec![set_resource()],
+        remove: vec!["old".into()],
+    })
 }
 
 fn set_resource() -> SetResource {

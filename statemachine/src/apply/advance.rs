@@ -3,7 +3,7 @@
 use crate::event::EventKind;
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::Outcome;
-use crate::row::Pending;
+use crate::row::{DesiredRow, Pending};
 use crate::turn::Turn;
 
 impl Turn<'_> {
@@ -75,8 +75,9 @@ impl Turn<'_> {
             if let Some(desired) = &mut item.desired {
                 desired.revision = revision;
             }
+            let share = self.share_of(item.desired.as_ref());
             self.desire(id, &item.name, item.desired, revision);
-            *budget -= 1;
+            *budget = budget.saturating_sub(share);
         }
         !self.state.stages.contains_key(&stage)
     }
@@ -96,15 +97,30 @@ impl Turn<'_> {
             .take(*budget)
             .map(|(name, _)| name.clone())
             .collect();
-        for name in &next {
-            self.desire(id, name, None, revision);
+        let all = next.len() < *budget;
+        let mut left = next.into_iter();
+        let mut last = None;
+        while *budget > 0
+            && let Some(name) = left.next()
+        {
+            let share = self.share_of(self.state.taken_in(self.state.stack(id), &name));
+            self.desire(id, &name, None, revision);
+            *budget = budget.saturating_sub(share);
+            last = Some(name);
         }
-        let done = next.len() < *budget;
-        *budget -= next.len();
-        if !done && let Some(Pending::Clear { after, .. }) = self.edit_stack(id).queue.first_mut() {
-            *after = next.last().cloned();
+        let done = all && left.len() == 0;
+        if !done
+            && last.is_some()
+            && let Some(Pending::Clear { after, .. }) = self.edit_stack(id).queue.first_mut()
+        {
+            *after = last;
         }
         done
+    }
+
+    /// What taking this in, or clearing it, costs an entry: each edge half as much as the rest.
+    fn share_of(&self, desired: Option<&DesiredRow>) -> usize {
+        1 + desired.map_or(0, |desired| self.required_names(desired).count()) / 2
     }
 
     /// What concerns whole stacks, once everything else has been seen to.

@@ -33,12 +33,10 @@ impl Turn<'_> {
     /// Makes an item's content known and held, for as long as its row is.
     pub(crate) fn take_item(&mut self, item: &SetResource, revision: Revision) -> DesiredRow {
         if let Some(definition) = &item.definition {
-            self.learn_definition(definition);
+            self.take_definition(definition);
         }
-        self.learn_blob(&item.fragment);
-        let row = desired_row(item, revision);
-        self.hold_desired(&row);
-        row
+        self.take_blob(&item.fragment);
+        desired_row(item, revision)
     }
 
     /// Sets what a resource should be. `desired` is held already; what was desired before goes into
@@ -93,7 +91,10 @@ impl Turn<'_> {
     }
 
     /// Names of what this requires; one may come twice.
-    fn required_names<'a>(&'a self, desired: &'a DesiredRow) -> impl Iterator<Item = &'a Text> {
+    pub(crate) fn required_names<'a>(
+        &'a self,
+        desired: &'a DesiredRow,
+    ) -> impl Iterator<Item = &'a Text> {
         let definition = desired.definition;
         let references =
             definition.map(|definition| &self.state.catalogue.definition(definition).references);

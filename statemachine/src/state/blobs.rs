@@ -36,6 +36,22 @@ impl Catalogue {
         self.definitions.get(&digest)
     }
 
+    /// One more refers to a definition, which is made known. True: nothing referred to it before.
+    pub(crate) fn take_definition(
+        &mut self,
+        digest: Digest,
+        type_name: &Text,
+        references: &[Reference],
+    ) -> bool {
+        if let Some(known) = self.definitions.get_mut(&digest) {
+            known.count += 1;
+            return known.count == 1;
+        }
+        self.add_definition(digest, type_name, references);
+        self.hold_definition(digest);
+        true
+    }
+
     /// Makes a definition known, with nothing referring to it yet. False: it was known.
     pub(crate) fn add_definition(
         &mut self,
@@ -60,6 +76,13 @@ impl Catalogue {
         };
         self.definitions.insert(digest, known);
         true
+    }
+
+    /// One more refers to a blob, which is made known. True: nothing referred to it before.
+    pub(crate) fn take_blob(&mut self, digest: Digest) -> bool {
+        let count = self.blobs.entry(digest).or_default();
+        *count += 1;
+        *count == 1
     }
 
     /// Makes a blob known, with nothing referring to it yet. False: it was known.

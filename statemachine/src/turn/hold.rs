@@ -7,15 +7,13 @@ use crate::row::{DefinitionRow, DesiredRow, RowKey, RowValue};
 use crate::turn::Turn;
 
 impl Turn<'_> {
-    /// Makes a definition known and writes its row if it is new. Something must hold it before the
-    /// entry ends, or it is dropped again.
-    pub(crate) fn learn_definition(&mut self, definition: &Definition) {
-        let new = self.state.catalogue.add_definition(
+    /// Makes a definition known, writes its row if it is new, and holds it.
+    pub(crate) fn take_definition(&mut self, definition: &Definition) {
+        let new = self.state.catalogue.take_definition(
             definition.digest,
             &definition.type_name,
             &definition.references,
         );
-        self.touched.definitions.insert(definition.digest);
         if new {
             let row = DefinitionRow {
                 type_name: definition.type_name.clone(),
@@ -30,15 +28,24 @@ impl Turn<'_> {
     }
 
     /// The same for a blob.
+    pub(crate) fn take_blob(&mut self, blob: &Blob) {
+        if self.state.catalogue.take_blob(blob.digest) {
+            self.put_blob(blob);
+        }
+    }
+
+    /// Makes a blob known and writes its row if it is new. Something must hold it before the entry ends, or it is dropped again.
     pub(crate) fn learn_blob(&mut self, blob: &Blob) {
         let new = self.state.catalogue.add_blob(blob.digest);
         self.touched.blobs.insert(blob.digest);
         if new {
-            self.put(
-                RowKey::Blob(blob.digest),
-                RowValue::Blob(blob.bytes.clone()),
-            );
+            self.put_blob(blob);
         }
+    }
+
+    fn put_blob(&mut self, blob: &Blob) {
+        let row = RowValue::Blob(blob.bytes.clone());
+        self.put(RowKey::Blob(blob.digest), row);
     }
 
     pub(crate) fn hold_definition(&mut self, digest: Digest) {
@@ -59,13 +66,6 @@ impl Turn<'_> {
         if self.state.catalogue.drop_blob(digest) {
             self.touched.blobs.insert(digest);
         }
-    }
-
-    pub(crate) fn hold_desired(&mut self, desired: &DesiredRow) {
-        if let Some(definition) = desired.definition {
-            self.hold_definition(definition);
-        }
-        self.hold_blob(desired.fragment);
     }
 
     pub(crate) fn drop_desired(&mut self, desired: &DesiredRow) {

@@ -14,6 +14,7 @@ mod operation;
 mod pace;
 pub mod patch;
 mod plot;
+pub mod profile;
 pub mod reaction;
 pub mod restart;
 mod shape;

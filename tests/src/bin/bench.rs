@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anneal_tests::{
-    bench::{beside, calls, curves, idle, interrupt, patch, reaction, restart, table},
+    bench::{beside, calls, curves, idle, interrupt, patch, profile, reaction, restart, table},
     interrupted,
 };
 use clap::{Parser, Subcommand};
@@ -34,6 +34,8 @@ enum Command {
     Restart(restart::Flags),
     /// What settled resources cost
     Idle(idle::Flags),
+    /// Where the CPU time of a create goes, by stage (needs `perf`)
+    Profile(profile::Flags),
     /// Calls of an outside world: how near engines come to as many at a time as they may
     Calls(calls::Flags),
     /// The same graphs with Terraform or OpenTofu
@@ -48,6 +50,7 @@ fn run(cli: Cli) -> Result<(), String> {
         Command::Patch(flags) => patch::run(&flags),
         Command::Restart(flags) => restart::run(&flags),
         Command::Idle(flags) => idle::run(&flags),
+        Command::Profile(flags) => profile::run(&flags),
         Command::Calls(flags) => calls::run(&flags),
         Command::Beside(flags) => beside::run(&flags),
     }

@@ -6,7 +6,7 @@ use super::{Event, calls};
 use crate::cloud::{Did, Record};
 
 /// Events that tell of a creation or an update of which the cloud knows nothing: no call for the resource, under a token
-/// from before the event, that had such an effect or repeated its answer. An update may also find by a look that the object is
+/// from before the event and after the last one told before it, that had such an effect or repeated its answer. An update may also find by a look that the object is
 /// as it should be, after a way back for instance, and leave it; whether it was, shows in what there is at the end.
 pub fn done_without_a_call<'a>(
     events: impl IntoIterator<Item = &'a Event>,
@@ -29,6 +29,9 @@ pub fn done_without_a_call<'a>(
             _ => {}
         }
     }
+    let mut events: Vec<&Event> = events.into_iter().collect();
+    events.sort_by_key(|event| event.index);
+    let mut told: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut guilty = Vec::new();
     for event in events {
         let calls = match event.kind.as_str() {
@@ -38,9 +41,11 @@ pub fn done_without_a_call<'a>(
         };
         // Tokens of one stack's resource: one from before the stack was made is of an earlier stack of that name.
         let whose = (event.stack.clone(), event.resource.clone());
+        let before = told.insert(whose.clone(), event.index).unwrap_or(0);
+        let from = before.max(event.stack_id);
         let has_call = calls
             .get(&whose)
-            .is_some_and(|tokens| tokens.range(event.stack_id..event.index).next().is_some());
+            .is_some_and(|tokens| tokens.range(from..event.index).next().is_some());
         if !has_call {
             guilty.push(format!(
                 "index {}: {}/{} is said to be {}, and no call did it",
@@ -87,5 +92,24 @@ mod tests {
         assert_eq!(judged(Story::default().looks("i", 7, 1)), 0);
         assert_eq!(judged(Story::default().looks("i", 7, 0)), 1);
         assert_eq!(judged(Story::default().looks("i", 8, 1)), 1);
+    }
+
+    #[test]
+    fn what_one_event_told_of_is_nothing_for_the_next() {
+        let updated = |index| Event {
+            index,
+            stack_id: 3,
+            stack: "s".to_owned(),
+            resource: "r".to_owned(),
+            kind: "updated".to_owned(),
+            ..Event::default()
+        };
+        let twice = [updated(8), updated(12)];
+        let judged = |story: Story| done_without_a_call(&twice, &story.told()).len();
+        assert_eq!(judged(Story::default().looks("i", 7, 1)), 1);
+        assert_eq!(
+            judged(Story::default().looks("i", 7, 1).looks("i", 9, 1)),
+            0
+        );
     }
 }
