@@ -131,7 +131,8 @@ impl Turn<'_> {
         for required in &requires {
             self.state.dependents.remove(&(*required, id));
             // It may have stood only because this one named it.
-            if self.state.resource(*required).desired().is_none() {
+            let other = self.state.resource(*required);
+            if other.desired().is_none() && other.current.is_none() && !other.has_deposed() {
                 self.enqueue(*required);
             }
         }

@@ -29,6 +29,8 @@ impl Turn<'_> {
     /// Forgets what is kept of changes up to a revision: they can't be undone from now on, and what they replaced goes
     /// bit by bit. True: nothing of it is left.
     pub(crate) fn forget_past(&mut self, id: StackId, through: Revision) -> bool {
+        // What is being carried on has its share in each `Advance`.
+        let carried_on = !self.state.stack(id).forgotten_past.is_empty();
         let past = &mut self.state.stack_mut(id).past;
         let kept = past.split_off(&Revision(through.0.saturating_add(1)));
         let old = std::mem::replace(past, kept);
@@ -42,7 +44,10 @@ impl Turn<'_> {
                 forgotten.insert(revision, past.items);
             }
         }
-        let mut budget = self.items_per_entry();
+        let mut budget = match carried_on {
+            true => 0,
+            false => self.items_per_entry(),
+        };
         let done = self.forget_past_on(id, &mut budget);
         self.keep_queue(id);
         done
