@@ -33,8 +33,9 @@ pub(super) fn pace(cluster: &Cluster) -> Pace {
         .map(crate::MemberProcess::log)
         .collect();
     let longest = |what: &str| {
-        let told = logs.iter().flat_map(|log| log.lines());
-        told.filter_map(|line| told(line, PACE, what, "ms"))
+        let lines = logs.iter().flat_map(|log| log.lines());
+        lines
+            .filter_map(|line| told(line, PACE, what, "ms"))
             .max_by(f64::total_cmp)
     };
     Pace {
