@@ -179,7 +179,7 @@ pub struct Settings {
     pub permanent_attempts: u32,
     /// The same for a name that something else holds.
     pub conflict_attempts: u32,
-    /// Most items of a queued change, or failures forgotten, that one entry takes; at least one.
+    /// Most items of a queued change, or failures forgotten, that one entry takes; at least one. Of items with edges it takes fewer.
     pub items_per_entry: u32,
     /// Most dependents that one entry tells that something they require is settled; at least one.
     pub tells_per_entry: u32,

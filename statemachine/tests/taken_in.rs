@@ -342,3 +342,99 @@ fn who_names_whom_is_seen_in_what_waits() {
     let upon: Vec<&str> = upon.map(|(name, _)| name).collect();
     assert_eq!(upon, ["upon"]);
 }
+
+/// How many entries carry on what waits.
+fn advances(member: &mut Member) -> usize {
+    let mut count = 0;
+    while member.machine.wants_advance() {
+        member.apply(CommandKind::Advance);
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn an_entry_takes_fewer_that_have_edges_and_clears_fewer() {
+    let mut member = Member::new();
+    member.apply(settings(250, |settings| settings.items_per_entry = 6));
+    let below = ["a", "b", "c", "d"].map(|name| item(name, None));
+    let above = ["v", "w", "x", "y"].map(|name| {
+        let mut item = item(name, None);
+        let definition = item.definition.as_mut().expect("it has one");
+        definition.depends_on = ["a", "b", "c", "d"].map(Text::from).to_vec();
+        item
+    });
+    let set = below.into_iter().chain(above).collect();
+    commit(&mut member, 1, setting(set), None);
+    assert_eq!(advances(&mut member), 2, "4 and 1, 2, 1");
+    let delete = Change::Delete { base: None };
+    member.apply(CommandKind::ChangeStack(change(2, delete)));
+    let cleared_and_forgotten = advances(&mut member);
+    assert_eq!(cleared_and_forgotten, 3, "4 and 1, 2, 1; and the past of 8");
+    assert_eq!(member.machine.stack_named("default", "large"), None);
+}
+
+#[test]
+fn a_deleted_stack_ends_once_its_past_is_forgotten_bit_by_bit() {
+    let mut member = Member::new();
+    member.apply(settings(250, |_| ()));
+    let set = (0..8).map(|at| item(&format!("r{at}"), None)).collect();
+    commit(&mut member, 1, setting(set), None);
+    advances(&mut member);
+    let changed = |name: &str, upon: &str| SetResource {
+        definition: item(upon, None).definition,
+        ..item(name, None)
+    };
+    for revision in 1..=3 {
+        let upon = format!("revision {revision}");
+        let set = (0..8).map(|at| changed(&format!("r{at}"), &upon)).collect();
+        let number = u8::try_from(revision).expect("small") + 1;
+        commit(&mut member, number, setting(set), Some(revision));
+        advances(&mut member);
+    }
+    let delete = Change::Delete { base: None };
+    member.apply(CommandKind::ChangeStack(change(9, delete)));
+    let mut entries = 0;
+    while member.machine.wants_advance() {
+        let mut restarted = member.restarted();
+        let alike = restarted.apply(CommandKind::Advance);
+        assert_eq!(member.apply(CommandKind::Advance), alike);
+        entries += 1;
+    }
+    assert!(
+        entries > 24 / PER_ENTRY,
+        "{entries}: so many for the past alone"
+    );
+    assert_eq!(member.machine.stack_named("default", "large"), None);
+}
+
+#[test]
+fn what_is_being_dropped_is_not_committed() {
+    let mut member = Member::new();
+    member.apply(settings(250, |settings| settings.stage_lifetime_ms = 0));
+    let stage = request(101);
+    let set = (0..8).map(|at| item(&format!("r{at}"), None)).collect();
+    member.apply(CommandKind::StagePart(StagePart {
+        stage,
+        part: 0,
+        stack: None,
+        set,
+        remove: Vec::new(),
+    }));
+    member.apply(CommandKind::FireDeadlines);
+    let difference = Difference::default();
+    let commit = CommitStaged {
+        stage,
+        parts: 1,
+        change: change(1, Change::Create { difference }),
+    };
+    let outcome = member.apply(CommandKind::CommitStaged(commit)).outcome;
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Rejected(Rejection::StageIncomplete { .. })
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(member.machine.stack_named("default", "large"), None);
+}

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, iter::zip};
 use anneal_statemachine::{
     command::{Change, CommandKind, CommitStaged, Difference, StagePart},
     id::{RequestId, Revision},
-    outcome::Outcome,
+    outcome::{Outcome, Rejection},
 };
 
 use super::{
@@ -115,17 +115,18 @@ impl Submitter {
             Ok(pending) => self.replica.committed(pending).await,
             Err(error) => Err(error),
         };
-        match committed {
-            Ok(committed) if matches!(committed.outcome, Outcome::Staged { .. }) => Ok(()),
-            _ => {
+        match committed.map(|committed| committed.outcome) {
+            Ok(Outcome::Rejected(Rejection::StageIncomplete { .. })) | Err(_) => {
                 let again = self.commit(CommandKind::StagePart(part)).await;
                 again.map(drop).map_err(certain)
             }
+            Ok(Outcome::Rejected(rejection)) => Err(rejection.into()),
+            Ok(_) => Ok(()),
         }
     }
 }
 
-/// Divides a difference, a large one beside all that must go on meanwhile.
+/// Sees what must be divided: a large difference is measured beside all that must go on meanwhile.
 async fn divided(difference: Difference) -> Result<Proposal, Refused> {
     if !stage::is_large(&difference) {
         return Ok(stage::split(difference)?);

@@ -168,10 +168,18 @@ fn in_order(set: Vec<SetResource>) -> Vec<SetResource> {
             }
         }
     }
-    let Ok(order) = petgraph::algo::toposort(&graph, None) else {
+    let Ok(mut order) = petgraph::algo::toposort(&graph, None) else {
         // An earlier revision was accepted without a circle; the check at the proposal says so if not.
         return set;
     };
+    // Those that could come at once, by name: neighbours here are neighbours in the state.
+    let mut steps = vec![0_u32; order.len()];
+    for at in &order {
+        for next in graph.neighbors(*at) {
+            steps[next.index()] = steps[next.index()].max(steps[at.index()] + 1);
+        }
+    }
+    order.sort_unstable_by_key(|at| (steps[at.index()], at.index()));
     let mut set: Vec<Option<SetResource>> = set.into_iter().map(Some).collect();
     order
         .into_iter()

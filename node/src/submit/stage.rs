@@ -12,7 +12,8 @@ use crate::replica::COMMAND_BYTES;
 const ENTRY_LIMIT: usize = 1024 * 1024;
 /// Items of one part: applying it must not hold up a heartbeat, however small they are.
 const ITEMS_LIMIT: usize = 500;
-/// Items that need no parts: an entry takes in as many.
+/// What needs no parts, in items without edges: an entry takes in as much. Each edge counts half of one; those that what is
+/// removed has are not known here.
 const WHOLE_ITEMS: usize = 1_250;
 /// What an item costs beside its texts, at most, in bytes: digests, lengths, policy.
 const ITEM_OVERHEAD: usize = 160;
@@ -68,7 +69,15 @@ pub(crate) fn check(difference: &Difference) -> Result<(), TooLarge> {
 
 /// Whether there is so much to divide that nobody should wait for it.
 pub(crate) fn is_large(difference: &Difference) -> bool {
-    difference.set.len() + difference.remove.len() > WHOLE_ITEMS
+    let set: usize = difference.set.iter().map(share).sum();
+    set + difference.remove.len() > WHOLE_ITEMS
+}
+
+fn share(set: &SetResource) -> usize {
+    let edges = set.definition.as_ref().map_or(0, |definition| {
+        definition.references.len() + definition.depends_on.len()
+    });
+    1 + edges / 2
 }
 
 /// Splits a difference, if it must be.

@@ -3,7 +3,7 @@
 use crate::event::EventKind;
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::Outcome;
-use crate::row::{DesiredRow, Pending};
+use crate::row::Pending;
 use crate::turn::Turn;
 
 impl Turn<'_> {
@@ -75,9 +75,8 @@ impl Turn<'_> {
             if let Some(desired) = &mut item.desired {
                 desired.revision = revision;
             }
-            let share = self.share_of(item.desired.as_ref());
-            self.desire(id, &item.name, item.desired, revision);
-            *budget = budget.saturating_sub(share);
+            let edges = self.desire(id, &item.name, item.desired, revision);
+            *budget = budget.saturating_sub(share_with(edges));
         }
         !self.state.stages.contains_key(&stage)
     }
@@ -97,18 +96,17 @@ impl Turn<'_> {
             .take(*budget)
             .map(|(name, _)| name.clone())
             .collect();
-        let all = next.len() < *budget;
+        let list_ends = next.len() < *budget;
         let mut left = next.into_iter();
         let mut last = None;
         while *budget > 0
             && let Some(name) = left.next()
         {
-            let share = self.share_of(self.state.taken_in(self.state.stack(id), &name));
-            self.desire(id, &name, None, revision);
-            *budget = budget.saturating_sub(share);
+            let edges = self.desire(id, &name, None, revision);
+            *budget = budget.saturating_sub(share_with(edges));
             last = Some(name);
         }
-        let done = all && left.len() == 0;
+        let done = list_ends && left.len() == 0;
         if !done
             && last.is_some()
             && let Some(Pending::Clear { after, .. }) = self.edit_stack(id).queue.first_mut()
@@ -116,11 +114,6 @@ impl Turn<'_> {
             *after = last;
         }
         done
-    }
-
-    /// What taking this in, or clearing it, costs an entry: each edge half as much as the rest.
-    fn share_of(&self, desired: Option<&DesiredRow>) -> usize {
-        1 + desired.map_or(0, |desired| self.required_names(desired).count()) / 2
     }
 
     /// What concerns whole stacks, once everything else has been seen to.
@@ -177,4 +170,9 @@ impl Turn<'_> {
             "an empty stack has no work"
         );
     }
+}
+
+/// What taking in, or clearing, an item costs an entry: each edge that it takes down or puts up half as much as the rest.
+fn share_with(edges: usize) -> usize {
+    1 + edges / 2
 }

@@ -40,29 +40,30 @@ impl Turn<'_> {
     }
 
     /// Sets what a resource should be. `desired` is held already; what was desired before goes into
-    /// the revision's past.
+    /// the revision's past. How many edges that took down and put up.
     pub(crate) fn desire(
         &mut self,
         stack: StackId,
         name: &Text,
         desired: Option<DesiredRow>,
         revision: Revision,
-    ) {
+    ) -> usize {
         let id = match self.state.stack(stack).names.get(name) {
             Some(id) => *id,
-            None if desired.is_none() => return,
+            None if desired.is_none() => return 0,
             None => self.add_resource(stack, name),
         };
         let resource = self.state.resource_mut(id);
         if resource.row.desired.is_none() && desired.is_none() {
-            return;
+            return 0;
         }
         self.disturb(id);
         let keeps_edges = self.has_edges_of(id, desired.as_ref());
         self.unlink(id);
-        if !keeps_edges {
-            self.drop_edges(id);
-        }
+        let dropped = match keeps_edges {
+            true => 0,
+            false => self.drop_edges(id),
+        };
         let resource = self.state.resource_mut(id);
         if let Some(definition) = &resource.row.desired
             && definition.definition.is_some()
@@ -72,11 +73,13 @@ impl Turn<'_> {
         let before = std::mem::replace(&mut resource.row.desired, desired);
         self.remember(stack, name, before, revision);
         self.link(id);
-        if !keeps_edges {
-            self.add_edges(id);
-        }
+        let added = match keeps_edges {
+            true => 0,
+            false => self.add_edges(id),
+        };
         self.touch_resource(id);
         self.enqueue(id);
+        dropped + added
     }
 
     /// It requires by name just what this would require: most changes are of properties.
@@ -91,18 +94,12 @@ impl Turn<'_> {
     }
 
     /// Names of what this requires; one may come twice.
-    pub(crate) fn required_names<'a>(
-        &'a self,
-        desired: &'a DesiredRow,
-    ) -> impl Iterator<Item = &'a Text> {
+    fn required_names<'a>(&'a self, desired: &'a DesiredRow) -> impl Iterator<Item = &'a Text> {
         let definition = desired.definition;
         let references =
             definition.map(|definition| &self.state.catalogue.definition(definition).references);
         let referred = references.into_iter().flatten();
-        let depends_on = desired
-            .depends_on
-            .iter()
-            .filter(move |_| definition.is_some());
+        let depends_on = desired.depends_on.iter();
         depends_on.chain(referred.map(|reference| &reference.resource))
     }
 
@@ -123,8 +120,8 @@ impl Turn<'_> {
         id
     }
 
-    /// It requires nothing any more.
-    fn drop_edges(&mut self, id: ResourceId) {
+    /// It requires nothing any more. How many edges that took down.
+    fn drop_edges(&mut self, id: ResourceId) -> usize {
         let resource = self.state.resource_mut(id);
         let requires = std::mem::take(&mut resource.row.requires);
         resource.unsettled = 0;
@@ -136,14 +133,15 @@ impl Turn<'_> {
                 self.enqueue(*required);
             }
         }
+        requires.len()
     }
 
-    /// It requires what its desired state says.
-    fn add_edges(&mut self, id: ResourceId) {
+    /// It requires what its desired state says. How many edges that put up.
+    fn add_edges(&mut self, id: ResourceId) -> usize {
         let resource = self.state.resource(id);
         let stack = resource.row.stack;
         let Some(desired) = resource.desired() else {
-            return;
+            return 0;
         };
         let names: Vec<Text> = self.required_names(desired).cloned().collect();
         let mut requires: Vec<ResourceId> = names
@@ -157,9 +155,11 @@ impl Turn<'_> {
             self.state.dependents.insert((*required, id));
             unsettled += u32::from(!self.state.takes_for_settled(*required, id));
         }
+        let count = requires.len();
         let resource = self.state.resource_mut(id);
         resource.unsettled = unsettled;
         resource.row.requires = requires.into();
+        count
     }
 
     /// Takes a resource out of all lists that its desired state put it in.

@@ -27,8 +27,8 @@ impl Turn<'_> {
             return Outcome::Rejected(incomplete);
         }
         let stage = self.state.stages.get(&part.stage);
-        let committed = stage.is_some_and(|stage| stage.row.expires_ms.is_none());
-        if committed {
+        let is_closed = |stage: &Stage| stage.row.expires_ms.is_none() || stage.row.done > 0;
+        if stage.is_some_and(is_closed) {
             return Outcome::Rejected(incomplete);
         }
         if let Some(name) = repeated(stage, &part) {
@@ -102,7 +102,7 @@ impl Turn<'_> {
             .state
             .stages
             .get(&stage)
-            .filter(|stage| stage.row.expires_ms.is_some());
+            .filter(|stage| stage.row.expires_ms.is_some() && stage.row.done == 0);
         let present = present.map_or(0, |stage| stage.row.parts);
         if present != parts || parts == 0 {
             return Outcome::Rejected(Rejection::StageIncomplete {

@@ -14,11 +14,6 @@ impl State {
         if let Some(declared) = self.waiting(stack, name) {
             return declared;
         }
-        self.taken_in(stack, name)
-    }
-
-    /// What it should be as far as changes have been taken in.
-    pub(crate) fn taken_in<'s>(&'s self, stack: &'s Stack, name: &str) -> Option<&'s DesiredRow> {
         let id = stack.names.get(name)?;
         self.resource(*id).desired()
     }

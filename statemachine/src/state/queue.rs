@@ -130,3 +130,73 @@ impl Stage {
         Some((item, ended))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(done: u32) -> Stage {
+        let mut stage = Stage::new(StageRow {
+            parts: 2,
+            items: 5,
+            done,
+            expires_ms: None,
+        });
+        for (first, names) in [(0, &["a", "b", "c"][..]), (3, &["d", "e"])] {
+            let items = names.iter().map(|name| StagedRow {
+                name: (*name).into(),
+                desired: None,
+            });
+            if done < first + names.len() as u32 {
+                stage.add(first, items.collect());
+            }
+        }
+        stage
+    }
+
+    fn after(stage: &Stage, position: Option<u32>) -> Vec<(u32, &str)> {
+        let items = stage.after(position);
+        items
+            .map(|(position, item)| (position, &*item.name))
+            .collect()
+    }
+
+    #[test]
+    fn items_leave_in_order_and_the_last_one_of_a_row_tells_so() {
+        let mut stage = stage(0);
+        let taken = std::iter::from_fn(|| {
+            let (item, ended) = stage.take()?;
+            Some((item.name.to_string(), ended))
+        });
+        let taken: Vec<_> = taken.collect();
+        let expected = [
+            ("a", None),
+            ("b", None),
+            ("c", Some(0)),
+            ("d", None),
+            ("e", Some(3)),
+        ];
+        let expected = expected.map(|(name, ended)| (name.to_owned(), ended));
+        assert_eq!(taken, expected);
+        assert!(stage.is_empty() && stage.names.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_is_found_by_position_in_whichever_row_and_after_a_restart() {
+        let mut taken = stage(0);
+        for done in 0..5 {
+            let loaded = stage(done);
+            let all = [(0, "a"), (1, "b"), (2, "c"), (3, "d"), (4, "e")];
+            for stage in [&taken, &loaded] {
+                assert_eq!(after(stage, None), all[done as usize..]);
+                for (position, name) in &all[done as usize..] {
+                    assert_eq!(&*stage.item(*position).name, *name);
+                    let rest = &all[*position as usize + 1..];
+                    assert_eq!(after(stage, Some(*position)), rest);
+                }
+                assert_eq!(stage.may_add(), 5 - u64::from(done));
+            }
+            taken.take();
+        }
+    }
+}

@@ -50,6 +50,7 @@ impl<V> Page<V> {
     const IDS: usize = PAGE_BYTES / size_of::<Option<V>>();
 
     fn new() -> Page<V> {
+        const { assert!(Self::IDS > 0, "a page holds at least one") }
         Page {
             slots: std::iter::repeat_with(|| None).take(Self::IDS).collect(),
             used: 0,

@@ -30,22 +30,9 @@ impl Turn<'_> {
     /// The same for a blob.
     pub(crate) fn take_blob(&mut self, blob: &Blob) {
         if self.state.catalogue.take_blob(blob.digest) {
-            self.put_blob(blob);
+            let row = RowValue::Blob(blob.bytes.clone());
+            self.put(RowKey::Blob(blob.digest), row);
         }
-    }
-
-    /// Makes a blob known and writes its row if it is new. Something must hold it before the entry ends, or it is dropped again.
-    pub(crate) fn learn_blob(&mut self, blob: &Blob) {
-        let new = self.state.catalogue.add_blob(blob.digest);
-        self.touched.blobs.insert(blob.digest);
-        if new {
-            self.put_blob(blob);
-        }
-    }
-
-    fn put_blob(&mut self, blob: &Blob) {
-        let row = RowValue::Blob(blob.bytes.clone());
-        self.put(RowKey::Blob(blob.digest), row);
     }
 
     pub(crate) fn hold_definition(&mut self, digest: Digest) {
@@ -76,10 +63,8 @@ impl Turn<'_> {
     }
 
     /// Puts a blob in the place of another.
-    pub(crate) fn exchange_blob(&mut self, before: Option<Digest>, after: Option<Digest>) {
-        if let Some(after) = after {
-            self.hold_blob(after);
-        }
+    pub(crate) fn exchange_blob(&mut self, before: Option<Digest>, after: &Blob) {
+        self.take_blob(after);
         if let Some(before) = before {
             self.drop_blob(before);
         }

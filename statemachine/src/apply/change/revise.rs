@@ -106,15 +106,13 @@ impl Turn<'_> {
 
     fn exchange_texts(&mut self, id: StackId, difference: &Difference) {
         if let Some(head) = &difference.head {
-            self.learn_blob(head);
             let before = self.state.stack(id).row.head;
-            self.exchange_blob(before, Some(head.digest));
+            self.exchange_blob(before, head);
             self.edit_stack(id).head = Some(head.digest);
         }
         if let Some(parameters) = &difference.parameters {
-            self.learn_blob(parameters);
             let before = self.state.stack(id).row.parameters;
-            self.exchange_blob(before, Some(parameters.digest));
+            self.exchange_blob(before, parameters);
             self.edit_stack(id).parameters = Some(parameters.digest);
         }
     }
