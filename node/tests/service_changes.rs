@@ -399,7 +399,6 @@ async fn a_large_stack_is_patched_while_it_is_being_taken_in() {
     let text = template(&format!("{parameters}{many}{last}{outputs}"));
     let created = world.up("large", &text).await.unwrap();
     assert_eq!(created.revision, 1);
-
     let refused = world.patch("large", "remove: [v00000]\n").await;
     assert!(
         matches!(&refused, Err(Error::Invalid(problems)) if format!("{problems:?}").contains("zz")),

@@ -10,7 +10,7 @@ use anneal_statemachine::{
 use tonic::Status;
 
 use super::{
-    resource::{join, words_about},
+    resource::{declared_only, join, words_about},
     stack::reason,
     stacks::no_stack,
     status::{refused, storage},
@@ -33,7 +33,10 @@ pub(crate) fn explain(
     let explained = replica.read_then(
         |state| match resource {
             "" => explain_stack(state, stack),
-            name => explain_resource(state, state.resource_named(stack, name)?),
+            name => match state.resource_named(stack, name) {
+                Some(id) => explain_resource(state, id),
+                None => explain_declared(state, stack, name),
+            },
         },
         |explained, rows| Some(explained?.with_words(rows)),
     );
@@ -119,6 +122,19 @@ fn weight(phase: Phase) -> u8 {
         Phase::Waiting => 5,
         Phase::Settled => 6,
     }
+}
+
+/// A change that declares it has been accepted, and not been taken in that far.
+fn explain_declared(state: &StateMachine, stack: StackId, name: &str) -> Option<Explained> {
+    let resource = declared_only(state, stack, name)?;
+    Some(Explained {
+        reply: v1::ExplainReply {
+            status: resource.phase,
+            reasons: vec![resource.reason],
+            blockers: Vec::new(),
+        },
+        failed: Vec::new(),
+    })
 }
 
 fn explain_resource(state: &StateMachine, id: ResourceId) -> Option<Explained> {

@@ -1,11 +1,13 @@
 //! A resource as the wire has it. What is read under the state's lock is copied there; its rows are read outside.
 
+use std::collections::BTreeSet;
+
 use anneal_proto::v1;
 use anneal_provider::Registry;
 use anneal_statemachine::{
     StateMachine,
     id::{InstanceId, ResourceId, StackId, Subject, Text},
-    outcome::WaitReason,
+    outcome::{StackStops, WaitReason},
     row::{Action, AttributeRow, InstanceRow, Observed, ReportedDrift, RowKey, RowValue},
     view::{InstanceView, Phase},
 };
@@ -99,6 +101,29 @@ pub(crate) fn see(state: &StateMachine, id: ResourceId, detail: Detail) -> Optio
         type_name: view.type_name.cloned(),
         troubled: view.attempts > 0 || phase == Phase::Failed || phase == Phase::Unwanted,
         deposed: deposed.iter().map(|it| it.id).collect(),
+    })
+}
+
+/// What is declared, in a change that has been accepted and not taken in that far.
+pub(crate) fn declared_only(
+    state: &StateMachine,
+    stack: StackId,
+    name: &str,
+) -> Option<v1::Resource> {
+    let desired = state.declared(stack, name)?;
+    let (type_name, references) = state.definition(desired.definition?)?;
+    let referred = references.iter().map(|reference| &reference.resource);
+    let requires: BTreeSet<&Text> = desired.depends_on.iter().chain(referred).collect();
+    let revision = state.stack(stack)?.row.revision;
+    Some(v1::Resource {
+        name: name.to_owned(),
+        r#type: type_name.to_string(),
+        phase: Phase::Waiting.word().to_owned(),
+        desired_revision: revision.0,
+        observed: observed(None).to_owned(),
+        reason: StackStops::Queue.to_string(),
+        requires: requires.into_iter().map(Text::to_string).collect(),
+        ..v1::Resource::default()
     })
 }
 
@@ -306,4 +331,87 @@ pub(crate) fn wall_ms(state_now_ms: u64, state_ms: u64) -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now_ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     now_ms.saturating_add(state_ms).saturating_sub(state_now_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use anneal_statemachine::{
+        command::{
+            Blob, Change, ChangeStack, Command, CommandKind, CommitStaged, Definition, Difference,
+            Policy, SetResource, Settings, StagePart, Stamp, TypeTraits,
+        },
+        digest::{blob_digest, definition_digest},
+        id::RequestId,
+    };
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn item(name: &str, depends_on: &[&str]) -> SetResource {
+        let body = Bytes::copy_from_slice(name.as_bytes());
+        SetResource {
+            name: name.into(),
+            definition: Some(Definition {
+                digest: definition_digest("thing", &body),
+                type_name: "thing".into(),
+                body: body.clone(),
+                references: Vec::new(),
+                depends_on: depends_on.iter().map(|name| Text::from(*name)).collect(),
+                policy: Policy::default(),
+                traits: TypeTraits::default(),
+            }),
+            fragment: Blob {
+                digest: blob_digest(&body),
+                bytes: body,
+            },
+            parameters_used: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_in_yet_is_shown_as_declared() {
+        let mut state = StateMachine::new();
+        let [first, second] = [RequestId([1; 16]), RequestId([2; 16])];
+        let difference = Difference::default();
+        let commands = [
+            CommandKind::ClusterSettings {
+                request: first,
+                settings: Settings {
+                    items_per_entry: 1,
+                    ..Settings::default()
+                },
+            },
+            CommandKind::StagePart(StagePart {
+                stage: second,
+                part: 0,
+                stack: None,
+                set: vec![item("a", &[]), item("b", &["a"])],
+                remove: Vec::new(),
+            }),
+            CommandKind::CommitStaged(CommitStaged {
+                stage: second,
+                parts: 1,
+                change: ChangeStack {
+                    request: second,
+                    namespace: "default".into(),
+                    name: "s".into(),
+                    change: Change::Create { difference },
+                },
+            }),
+        ];
+        for (index, kind) in (1..).zip(commands) {
+            let stamp = Stamp::default();
+            state.apply(index, Command { stamp, kind });
+        }
+        let stack = state.stack_named("default", "s").expect("it was made");
+        assert_eq!(state.resource_named(stack, "b"), None);
+        let shown = declared_only(&state, stack, "b").expect("it is declared");
+        assert_eq!((&*shown.r#type, &*shown.phase), ("thing", "waiting"));
+        assert_eq!(shown.requires, ["a"]);
+        assert_eq!(
+            shown.reason,
+            "a change of the stack is still being taken in"
+        );
+        assert_eq!(declared_only(&state, stack, "c"), None);
+    }
 }

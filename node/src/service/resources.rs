@@ -14,7 +14,7 @@ use super::{
     Api,
     explain::no_resource,
     forward::{Place, place},
-    resource::{Detail, Seen, see},
+    resource::{Detail, Seen, declared_only, see},
     stacks::{asked, on_leader},
     status::{refused, storage},
     submissions::changed,
@@ -105,7 +105,11 @@ impl Resources for Api {
                 seen.map(complete).transpose()
             },
         );
-        let resource = resource.map_err(storage)?;
+        let declared = || {
+            let name = &message.name;
+            self.replica.read(|state| declared_only(state, stack, name))
+        };
+        let resource = resource.map_err(storage)?.or_else(declared);
         resource
             .map(Response::new)
             .ok_or_else(|| no_resource(&message.name))
