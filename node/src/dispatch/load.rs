@@ -172,6 +172,12 @@ impl<E: Ord + Copy> Loads<E> {
         }
     }
 
+    /// How many inline actions all engines that take work may have.
+    pub fn most_inline(&self) -> u64 {
+        let rooms = self.rooms.values();
+        rooms.map(|room| u64::from(room.window.size())).sum()
+    }
+
     fn order(&mut self, weight: Weight) -> &mut BTreeSet<(u64, E)> {
         match weight {
             Weight::Call => &mut self.calls,

@@ -8,6 +8,7 @@ mod advance;
 mod assign;
 mod candidate;
 pub mod choose;
+mod company;
 mod expiry;
 mod history;
 pub mod load;

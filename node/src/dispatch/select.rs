@@ -16,6 +16,7 @@ use anneal_statemachine::view::{Chunk, Work, WorkView};
 
 pub use super::candidate::Candidate;
 use super::candidate::Candidates;
+use super::company::Company;
 use super::load::{Loads, Weight};
 use super::overdue::Overdue;
 use super::rate::Rates;
@@ -32,6 +33,8 @@ const MAX_PASSED_OVER: usize = 256;
 const MAX_PASSED_OVER_IN_ALL: usize = 1_024;
 /// A resource with more dependents than this is no link of a chain: they are better spread over engines.
 const MAX_FOLLOWED: usize = MAX_CHUNK_STEPS;
+/// Of what engines carry of inline actions, this part may be one stack's while others have work, too: it is what they wait for.
+const PART_IN_COMPANY: u64 = 4;
 /// How long a call may take if neither the resource nor its type says: an hour, as Heat gives a whole stack.
 const CALL_TIME_MS: u64 = 60 * 60 * 1_000;
 
@@ -65,6 +68,7 @@ struct Kind {
 pub struct Selector {
     turns: Turns<StackId>,
     overdue: Overdue<StackId>,
+    company: Company<StackId>,
     loads: Loads<EngineRef>,
     rates: Rates,
     /// Proposed, and not known to be decided.
@@ -108,6 +112,7 @@ impl Selector {
         Self {
             turns: Turns::default(),
             overdue: Overdue::default(),
+            company: Company::default(),
             loads: Loads::default(),
             rates: Rates::new(registry),
             under_way: HashSet::new(),
@@ -186,6 +191,9 @@ impl Selector {
             let taken = &batch.picked[before..];
             let took = i64::try_from(taken.len()).unwrap_or(i64::MAX);
             self.turns.took(stack, credit, took);
+            if took > 0 {
+                self.company.served(stack, moment.now);
+            }
             let got = |weight: &Weight| taken.iter().any(|picked| picked.weight == *weight);
             if !batch.wanting.iter().all(got) {
                 self.overdue.passed_over(stack);
@@ -258,9 +266,7 @@ impl Selector {
         if !self.any_room_for(moment.machine, stack, batch) {
             return false;
         }
-        let mut allowance = self
-            .allowance(moment.machine, stack)
-            .min(credit.unsigned_abs());
+        let mut allowance = self.allowance(moment, stack).min(credit.unsigned_abs());
         let mut passed_over = 0;
         let mut last_seen = None;
         let mut last_taken = None;
@@ -314,14 +320,25 @@ impl Selector {
     }
 
     /// How many more actions a stack may have at once.
-    fn allowance(&self, machine: &StateMachine, stack: StackId) -> u64 {
-        let Some(view) = machine.stack(stack) else {
+    fn allowance(&self, moment: &Moment<'_>, stack: StackId) -> u64 {
+        let Some(view) = moment.machine.stack(stack) else {
             return 0;
         };
         let under_way = self.under_way_in.get(&stack).copied().unwrap_or(0);
-        view.row.options.parallelism.map_or(u64::MAX, |most| {
-            u64::from(most).saturating_sub(view.running + under_way)
-        })
+        let most = view.row.options.parallelism.map_or(u64::MAX, u64::from);
+        let most = most.min(self.share(moment, stack));
+        most.saturating_sub(view.running + under_way)
+    }
+
+    /// How many actions a stack may have at once for the sake of others. Calls hold nobody up: they wait for an outside world.
+    fn share(&self, moment: &Moment<'_>, stack: StackId) -> u64 {
+        let is_inline = |type_name: &Text| self.weight(type_name) == Weight::Inline;
+        let alone = !self.company.is_there(moment.now);
+        if alone || !moment.machine.ready_types(stack).all(is_inline) {
+            return u64::MAX;
+        }
+        let carried = self.loads.most_inline() / PART_IN_COMPANY;
+        carried.max(MAX_CHUNK_STEPS as u64)
     }
 
     /// Takes a piece of work, and what may travel with it; returns how many items that is.
