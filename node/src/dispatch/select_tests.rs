@@ -173,14 +173,27 @@ fn a_small_stack_is_in_the_first_batch_however_large_the_other_is() {
     let large = bench.stack("large", 2_000, INLINE, false, None);
     let small = bench.stack("small", 10, INLINE, false, None);
     let picked = bench.decide();
-    assert_eq!(picked.len(), MAX_BATCH_ITEMS);
     assert_eq!(of(&picked, small), 10);
-    assert_eq!(of(&picked, large), MAX_BATCH_ITEMS - 10);
+    assert_eq!(of(&picked, large), 64, "of 4 times 64, a quarter");
     assert_eq!(
         bench.propose(&picked),
         picked.len(),
         "all of it is admissible"
     );
+}
+
+#[test]
+fn calls_are_not_held_back_for_company() {
+    let mut bench = Bench::new();
+    for member in 1..=4 {
+        bench.engine(member, 64);
+    }
+    let large = bench.stack("large", 2_000, CALL, false, None);
+    let small = bench.stack("small", 10, INLINE, false, None);
+    let picked = bench.decide();
+    assert_eq!(picked.len(), MAX_BATCH_ITEMS);
+    assert_eq!(of(&picked, small), 10);
+    assert_eq!(of(&picked, large), MAX_BATCH_ITEMS - 10);
 }
 
 #[test]
