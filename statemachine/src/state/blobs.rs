@@ -52,15 +52,15 @@ impl Catalogue {
         true
     }
 
-    /// Makes a definition known, with nothing referring to it yet. False: it was known.
+    /// Makes a definition known, with nothing referring to it yet.
     pub(crate) fn add_definition(
         &mut self,
         digest: Digest,
         type_name: &Text,
         references: &[Reference],
-    ) -> bool {
+    ) {
         if self.definitions.contains_key(&digest) {
-            return false;
+            return;
         }
         let type_name = match self.types.get(type_name) {
             Some(known) => known.clone(),
@@ -75,7 +75,6 @@ impl Catalogue {
             count: 0,
         };
         self.definitions.insert(digest, known);
-        true
     }
 
     /// One more refers to a blob, which is made known. True: nothing referred to it before.
@@ -85,11 +84,9 @@ impl Catalogue {
         *count == 1
     }
 
-    /// Makes a blob known, with nothing referring to it yet. False: it was known.
-    pub(crate) fn add_blob(&mut self, digest: Digest) -> bool {
-        let new = !self.blobs.contains_key(&digest);
+    /// Makes a blob known, with nothing referring to it yet.
+    pub(crate) fn add_blob(&mut self, digest: Digest) {
         self.blobs.entry(digest).or_default();
-        new
     }
 
     pub(crate) fn has_blob(&self, digest: Digest) -> bool {

@@ -17,8 +17,6 @@ pub(crate) struct Stage {
     pub(crate) row: StageRow,
     /// Rows that are still there, by the first position that they ever had.
     rows: BTreeMap<u32, Rest>,
-    /// How many items all of them have.
-    left: usize,
     /// Positions by name.
     pub(crate) names: BTreeMap<Text, u32>,
     /// Names of items that are to be protected.
@@ -53,7 +51,6 @@ impl Stage {
         Stage {
             row,
             rows: BTreeMap::new(),
-            left: 0,
             names: BTreeMap::new(),
             protected: BTreeSet::new(),
             added: None,
@@ -75,7 +72,8 @@ impl Stage {
 
     /// Names that it adds to what its stack declares, at most.
     pub(crate) fn may_add(&self) -> u64 {
-        self.added.map_or(self.left as u64, |added| added.names)
+        let all = self.names.len() as u64;
+        self.added.map_or(all, |added| added.names)
     }
 
     /// The item at a position at which one is left.
@@ -94,7 +92,7 @@ impl Stage {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.left == 0
+        self.rows.is_empty()
     }
 
     /// Adds the items of one row, but for those that are done.
@@ -112,7 +110,6 @@ impl Stage {
             }
             self.names.insert(item.name.clone(), position);
         }
-        self.left += items.len();
         self.rows.insert(first, Rest { from, items });
     }
 
@@ -124,7 +121,6 @@ impl Stage {
         rest.from += 1;
         self.row.done = rest.from;
         let ended = rest.items.is_empty().then(|| row.remove_entry().0);
-        self.left -= 1;
         self.names.remove(&item.name);
         self.protected.remove(&item.name);
         Some((item, ended))
