@@ -16,7 +16,7 @@ use crate::{binary, eventually};
 /// The variable that says what a member logs.
 const LOG: &str = "ANNEAL_LOG";
 
-/// What a member logs if whoever runs this does not say: what it does by itself, and how even its pace is.
+/// What a member logs if whoever runs this does not say: what it does by itself, how even its pace is, what memory it uses.
 const LOGGED: &str =
     "info,openraft=error,h2=warn,tower=warn,anneal_node::pace=debug,anneal::memory=debug";
 

@@ -174,7 +174,11 @@ impl Selector {
         self.rates.refill(moment.now_ms);
         self.cut_short = false;
         self.overdue.begin();
-        let mut batch = Batch::default();
+        let carried = self.loads.most_inline();
+        let mut batch = Batch {
+            share: (carried / PART_IN_COMPANY).max(MAX_CHUNK_STEPS as u64),
+            ..Batch::default()
+        };
         let mut spent = BTreeSet::new();
         while batch.picked.len() < MAX_BATCH_ITEMS && self.any_room() {
             if batch.passed_over >= MAX_PASSED_OVER_IN_ALL {
@@ -266,7 +270,8 @@ impl Selector {
         if !self.any_room_for(moment.machine, stack, batch) {
             return false;
         }
-        let mut allowance = self.allowance(moment, stack).min(credit.unsigned_abs());
+        let allowance = self.allowance(moment, stack, batch.share);
+        let mut allowance = allowance.min(credit.unsigned_abs());
         let mut passed_over = 0;
         let mut last_seen = None;
         let mut last_taken = None;
@@ -320,25 +325,23 @@ impl Selector {
     }
 
     /// How many more actions a stack may have at once.
-    fn allowance(&self, moment: &Moment<'_>, stack: StackId) -> u64 {
+    fn allowance(&self, moment: &Moment<'_>, stack: StackId, share: u64) -> u64 {
         let Some(view) = moment.machine.stack(stack) else {
             return 0;
         };
         let under_way = self.under_way_in.get(&stack).copied().unwrap_or(0);
         let most = view.row.options.parallelism.map_or(u64::MAX, u64::from);
-        let most = most.min(self.share(moment, stack));
+        let most = match self.leaves_room(moment, stack) {
+            true => most.min(share),
+            false => most,
+        };
         most.saturating_sub(view.running + under_way)
     }
 
-    /// How many actions a stack may have at once for the sake of others. Calls hold nobody up: they wait for an outside world.
-    fn share(&self, moment: &Moment<'_>, stack: StackId) -> u64 {
+    /// It has a share only, for the sake of others. Calls hold nobody up: they wait for an outside world.
+    fn leaves_room(&self, moment: &Moment<'_>, stack: StackId) -> bool {
         let is_inline = |type_name: &Text| self.weight(type_name) == Weight::Inline;
-        let alone = !self.company.is_there(moment.now);
-        if alone || !moment.machine.ready_types(stack).all(is_inline) {
-            return u64::MAX;
-        }
-        let carried = self.loads.most_inline() / PART_IN_COMPANY;
-        carried.max(MAX_CHUNK_STEPS as u64)
+        self.company.is_there(moment.now) && moment.machine.ready_types(stack).all(is_inline)
     }
 
     /// Takes a piece of work, and what may travel with it; returns how many items that is.
@@ -497,6 +500,8 @@ struct Batch {
     picked: Vec<Picked>,
     chunks: u32,
     passed_over: usize,
+    /// Inline actions that a stack may have while others have work, too.
+    share: u64,
     /// What there was no room for in the present turn.
     wanting: BTreeSet<Weight>,
 }

@@ -43,7 +43,7 @@ const THREADS: [(&str, &str); 4] = [
     ("jemalloc_bg", "memory given back"),
 ];
 
-/// What a function's name begins with or holds, and its stage. The first one counts.
+/// What a function's name holds, and its stage. The first one counts.
 const FUNCTIONS: [(&str, &str); 22] = [
     ("codec::command::decode", "apply: decode"),
     ("codec::row::encode", "apply: encode rows"),
