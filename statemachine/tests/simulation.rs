@@ -184,6 +184,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
         733_985,
         "a create that may have been made keeps alive who holds its name, and waits for it",
     ),
+    (
+        5_007_759,
+        "a second object of a call that outlived its time, of which nobody was told",
+    ),
 ];
 
 /// The leader of the simulation itself, which proposes at random.

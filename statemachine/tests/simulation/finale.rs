@@ -500,6 +500,9 @@ impl Sim {
             .world
             .objects_of(row.origin.0)
             .map(|(_, o)| o)
+            .filter(|o| {
+                Some(o.physical.as_str()) == row.physical_id.as_deref() || !self.world.is_surplus(o)
+            })
             .collect();
         if row.drift.is_some() && drift == Drift::Report {
             return Ok(());
@@ -523,7 +526,8 @@ impl Sim {
 
     fn no_orphans(&self, now: &Reference) -> Result<(), Broken> {
         let known: BTreeSet<u64> = now.instances.values().map(|row| row.origin.0).collect();
-        for object in self.world.objects.values() {
+        let objects = self.world.objects.values();
+        for object in objects.filter(|object| !self.world.is_surplus(object)) {
             if !known.contains(&object.tag) && !self.left_on_purpose.contains(&object.tag) {
                 return broken("no orphans", format!("nobody knows {object:?}"));
             }

@@ -5,6 +5,7 @@ use anneal_statemachine::command::{CommandKind, RegisterEngine, Settings};
 use anneal_statemachine::id::{EngineRef, InstanceId, StackId};
 use anneal_statemachine::outcome::Outcome;
 
+use super::calls::named_in;
 use super::config::{Config, LEASE_MS, MARGIN_MS};
 use super::dice::Dice;
 use super::laws::{Broken, broken};
@@ -361,6 +362,9 @@ impl Sim {
                 self.coverage.note("a report arrives twice");
             } else {
                 self.letters.remove(at);
+            }
+            if let Some(physical) = named_in(&letter.result) {
+                self.world.tell(physical);
             }
             items.push(letter);
         }

@@ -133,6 +133,8 @@ pub struct World {
     bereaved: BTreeSet<u64>,
     /// Instances of calls that outlived their time: a second creation is not the state machine's wrong.
     overrun: BTreeSet<u64>,
+    /// Physical ids that a report has named.
+    told: BTreeSet<String>,
     /// Instances whose deletion out of order is agreed: `delete_first`.
     pub may_go_first: BTreeSet<u64>,
     /// What has been seen to go wrong.
@@ -412,6 +414,17 @@ impl World {
     /// A call outlives its time, which this provider does not keep: it may make a second object.
     pub fn overrun(&mut self, instance: u64) {
         self.overrun.insert(instance);
+    }
+
+    /// A report names an object.
+    pub fn tell(&mut self, physical: &str) {
+        self.told.insert(physical.to_owned());
+    }
+
+    /// Made beside another by a call that outlived its time or was followed by one that did, and its caller never
+    /// heard of it. Without fences an effect is promised at least once, and what nobody can name nobody can remove.
+    pub fn is_surplus(&self, object: &Object) -> bool {
+        self.overrun.contains(&object.tag) && !self.told.contains(&object.physical)
     }
 
     /// An instance is no longer known: nothing it left behind stands in the way of a deletion.
