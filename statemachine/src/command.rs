@@ -185,6 +185,11 @@ pub struct Settings {
     pub tells_per_entry: u32,
 }
 
+/// How many items of [`Settings::items_per_entry`] one with so many edges, taken down or put up, counts for: an edge half of one.
+pub const fn items_with(edges: usize) -> usize {
+    1 + edges / 2
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {

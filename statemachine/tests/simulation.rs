@@ -188,6 +188,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
         5_007_759,
         "a second object of a call that outlived its time, of which nobody was told",
     ),
+    (
+        6_092_747,
+        "a create stops half-way without a name for what it left, and the id of an earlier one is heard of",
+    ),
 ];
 
 /// The leader of the simulation itself, which proposes at random.

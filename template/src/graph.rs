@@ -1,4 +1,4 @@
-//! Order and circles among resources. Knows names and edges only; the questions are petgraph's.
+//! Order and circles among resources. Knows numbers and edges only; the questions are petgraph's.
 
 use std::collections::VecDeque;
 
@@ -6,15 +6,16 @@ use petgraph::Direction;
 use petgraph::algo::{kosaraju_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
-/// Which resources need which.
+/// Which resources, by their numbers, need which.
 #[derive(Debug, Default)]
-pub(crate) struct Needs {
+pub struct Needs {
     /// An edge leads from what is needed to what needs it.
     graph: DiGraph<(), ()>,
 }
 
 impl Needs {
-    pub(crate) fn among(count: usize) -> Self {
+    /// Resources from 0 on that need nothing yet.
+    pub fn among(count: usize) -> Self {
         let mut graph = DiGraph::with_capacity(count, count);
         for _ in 0..count {
             graph.add_node(());
@@ -22,16 +23,22 @@ impl Needs {
         Self { graph }
     }
 
-    pub(crate) fn add(&mut self, resource: usize, needed: usize) {
+    /// Lets one need another.
+    ///
+    /// # Panics
+    /// There are not so many resources.
+    pub fn add(&mut self, resource: usize, needed: usize) {
         self.graph
             .add_edge(NodeIndex::new(needed), NodeIndex::new(resource), ());
     }
 
-    /// All resources, what is needed first: by the length of the longest way to each, then by number. Else, the circles: each as
-    /// the resources of a shortest one, every one needing the next, the last the first.
+    /// All resources, what is needed first: by the length of the longest way to each, then by number.
     ///
     /// Neighbours in this order are mostly neighbours by number too. Whoever keeps them by name finds the next one near the last.
-    pub(crate) fn order(&self) -> Result<Vec<usize>, Vec<Vec<usize>>> {
+    ///
+    /// # Errors
+    /// The circles: each as the resources of a shortest one, every one needing the next, the last the first.
+    pub fn order(&self) -> Result<Vec<usize>, Vec<Vec<usize>>> {
         let Ok(mut order) = toposort(&self.graph, None) else {
             return Err(self.circles());
         };

@@ -57,6 +57,7 @@ pub use evaluate::{
 };
 pub use files::{FileReference, files_used};
 pub use fit::fit_evaluated;
+pub use graph::Needs;
 pub use limits::Limits;
 pub use locate::{Places, Step};
 pub use patch::{CompiledPatch, PatchInput, compile_patch};

@@ -1,7 +1,7 @@
 //! Three real members, real commands, and `kill -9` in the middle of the work: it ends converged and nothing is made
 //! twice. The witness is a journal that the commands themselves write.
 
-use std::fs;
+use std::{fmt::Write, fs, process::Stdio};
 
 use anneal_tests::{Cluster, Objects, PATIENCE, eventually};
 
@@ -110,4 +110,49 @@ fn every_member_is_killed_at_once_and_started_again() {
     }
     assert_converges_with_each_made_once(&cluster, &objects);
     assert_deletion_leaves_nothing(&cluster, &objects);
+}
+
+/// Resources of a change that goes into the log in twenty parts.
+const LARGE: usize = 10_000;
+
+/// The newest index that any member has in its log.
+fn log_end(cluster: &Cluster) -> Result<u64, String> {
+    let listing = cluster.listing()?;
+    let ends = listing.iter().filter_map(|m| m["last_log_index"].as_u64());
+    ends.max().ok_or_else(|| format!("{listing:?}"))
+}
+
+#[test]
+fn the_leader_is_killed_while_the_parts_of_a_large_change_come_in() {
+    let mut cluster = Cluster::start(3, &FLAGS);
+    let mut template = String::from("{\"heat_template_version\": \"2021-04-16\", \"resources\": {");
+    for n in 0..LARGE {
+        let comma = if n == 0 { "" } else { "," };
+        let value = format!(r#"{{"type": "OS::Heat::Value", "properties": {{"value": {n}}}}}"#);
+        write!(template, r#"{comma}"r{n:05}": {value}"#).expect("a string takes it");
+    }
+    template.push_str("}}");
+    fs::write(cluster.dir().join("large.json"), template).expect("a template");
+    let anneal = cluster.anneal();
+    let leader = cluster.leader();
+    let before = log_end(&cluster).expect("the members answer");
+    let mut create = anneal.command(&["stack", "create", "large", "-f", "large.json"]);
+    let mut create = create
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    eventually("some parts are in the log", PATIENCE, || {
+        match log_end(&cluster)? {
+            end if end > before + 2 => Ok(()),
+            end => Err(format!("at {end} after {before}")),
+        }
+    });
+    cluster.members[leader].kill();
+    let ended = create.wait().expect("it ends");
+    assert!(ended.success(), "{ended}");
+    eventually("all of it converges", PATIENCE, || {
+        let stack = anneal.json(&["stack", "show", "large"])?;
+        let converged = stack["status"] == "converged" && stack["counts"]["settled"] == LARGE;
+        converged.then_some(()).ok_or_else(|| stack.to_string())
+    });
 }

@@ -18,7 +18,7 @@ use rocksdb::{IteratorMode, ReadOptions};
 use super::fatal::Fatal;
 use crate::{
     codec::{self, key},
-    storage::{io_error, state::StateStore, write_behind::Pinned},
+    storage::{io_error, pinned::Pinned, state::StateStore},
 };
 
 /// The rows of one replica, as of whenever they are read. An installed checkpoint replaces the rows of a replica,

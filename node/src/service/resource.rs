@@ -337,35 +337,21 @@ pub(crate) fn wall_ms(state_now_ms: u64, state_ms: u64) -> u64 {
 mod tests {
     use anneal_statemachine::{
         command::{
-            Blob, Change, ChangeStack, Command, CommandKind, CommitStaged, Definition, Difference,
-            Policy, SetResource, Settings, StagePart, Stamp, TypeTraits,
+            Change, ChangeStack, Command, CommandKind, CommitStaged, Difference, SetResource,
+            Settings, StagePart, Stamp,
         },
-        digest::{blob_digest, definition_digest},
         id::RequestId,
     };
-    use bytes::Bytes;
 
     use super::*;
+    use crate::submit::difference::tests::resource;
 
     fn item(name: &str, depends_on: &[&str]) -> SetResource {
-        let body = Bytes::copy_from_slice(name.as_bytes());
-        SetResource {
-            name: name.into(),
-            definition: Some(Definition {
-                digest: definition_digest("thing", &body),
-                type_name: "thing".into(),
-                body: body.clone(),
-                references: Vec::new(),
-                depends_on: depends_on.iter().map(|name| Text::from(*name)).collect(),
-                policy: Policy::default(),
-                traits: TypeTraits::default(),
-            }),
-            fragment: Blob {
-                digest: blob_digest(&body),
-                bytes: body,
-            },
-            parameters_used: Vec::new(),
+        let mut item = resource(name, "body");
+        if let Some(definition) = &mut item.definition {
+            definition.depends_on = depends_on.iter().map(|name| Text::from(*name)).collect();
         }
+        item
     }
 
     #[test]
@@ -406,7 +392,7 @@ mod tests {
         let stack = state.stack_named("default", "s").expect("it was made");
         assert_eq!(state.resource_named(stack, "b"), None);
         let shown = declared_only(&state, stack, "b").expect("it is declared");
-        assert_eq!((&*shown.r#type, &*shown.phase), ("thing", "waiting"));
+        assert_eq!((&*shown.r#type, &*shown.phase), ("T", "waiting"));
         assert_eq!(shown.requires, ["a"]);
         assert_eq!(
             shown.reason,

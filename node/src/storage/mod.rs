@@ -5,9 +5,11 @@
 pub mod checkpoint;
 pub mod directory;
 mod files;
+mod generation;
 pub mod log;
+pub(crate) mod pinned;
 pub mod state;
-pub(crate) mod write_behind;
+mod write_behind;
 
 use std::{io, ops::Deref};
 

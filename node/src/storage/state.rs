@@ -23,8 +23,8 @@ use rocksdb::{
 };
 
 use super::{
-    Database, files, io_error, say_little,
-    write_behind::{Pinned, Step, WriteBehind},
+    Database, files, generation::Step, io_error, pinned::Pinned, say_little,
+    write_behind::WriteBehind,
 };
 use tokio::sync::watch;
 

@@ -6,20 +6,21 @@
 //! and their position go in one batch, in the order of the log. Knows nothing of what rows mean.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     io,
-    ops::{Bound, Range},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use rocksdb::{SnapshotWithThreadMode, WriteBatch};
+use rocksdb::WriteBatch;
 
 use super::{
-    Database, io_error,
+    Database,
+    generation::{Generation, Step},
+    io_error,
+    pinned::Pinned,
     state::{APPLIED, Position},
 };
 use crate::failpoint::{self, Failpoint};
@@ -32,168 +33,6 @@ const ENOUGH_BYTES: usize = 2 << 20;
 const MOST_BYTES: usize = 8 << 20;
 /// Generations that may wait: each is one more to look into.
 const ENOUGH_GENERATIONS: usize = 8;
-/// What a row costs beside its key and value, about, in bytes.
-const ROW_OVERHEAD: usize = 64;
-
-/// A key and the value of its row; `None`: it is removed.
-type Families = Vec<BTreeMap<Vec<u8>, Option<Bytes>>>;
-
-/// What an iterator of the database gives.
-type Stored = Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>;
-
-/// One step of a batch.
-pub(super) enum Step {
-    Put {
-        family: usize,
-        key: Vec<u8>,
-        /// `None`: the row is removed.
-        value: Option<Bytes>,
-    },
-    RemoveRange {
-        family: usize,
-        keys: Range<Vec<u8>>,
-    },
-}
-
-/// Changes of rows that some entries in a row made; once it is sealed, nobody adds to it.
-#[derive(Default)]
-pub(crate) struct Generation {
-    /// By family. First all of the removed ranges are removed.
-    rows: Families,
-    removed: Vec<(usize, Range<Vec<u8>>)>,
-    position: Option<Position>,
-    bytes: usize,
-}
-
-fn covers(keys: &Range<Vec<u8>>, key: &[u8]) -> bool {
-    *keys.start <= *key && *key < *keys.end
-}
-
-impl Generation {
-    fn new(families: usize) -> Self {
-        Self {
-            rows: vec![BTreeMap::new(); families],
-            ..Self::default()
-        }
-    }
-
-    fn add(&mut self, step: Step) {
-        match step {
-            Step::Put { family, key, value } => {
-                let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
-                self.bytes += size(&value);
-                let key_bytes = key.len() + ROW_OVERHEAD;
-                match self.rows[family].insert(key, value) {
-                    Some(before) => self.bytes -= size(&before),
-                    None => self.bytes += key_bytes,
-                }
-            }
-            Step::RemoveRange { family, keys } => {
-                self.rows[family].retain(|key, _| !covers(&keys, key));
-                self.bytes += keys.start.len() + keys.end.len() + ROW_OVERHEAD;
-                self.removed.push((family, keys));
-            }
-        }
-    }
-
-    /// What it says of a row: its value, or that there is none; `None`: nothing.
-    fn find(&self, family: usize, key: &[u8]) -> Option<Option<&[u8]>> {
-        if let Some(value) = self.rows[family].get(key) {
-            return Some(value.as_deref());
-        }
-        let mut removed = self.removed.iter();
-        let is_removed = removed.any(|(of, keys)| *of == family && covers(keys, key));
-        is_removed.then_some(None)
-    }
-}
-
-/// What waits, as of one moment, over the rows that the database had then.
-pub(crate) struct Pinned<'a> {
-    rows: &'a WriteBehind,
-    snapshot: SnapshotWithThreadMode<'a, rocksdb::DB>,
-    /// Oldest first.
-    waiting: Vec<Arc<Generation>>,
-}
-
-impl Pinned<'_> {
-    /// A row's bytes.
-    pub(crate) fn get(&self, family: &str, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let number = self.rows.number(family);
-        let mut newest_first = self.waiting.iter().rev();
-        match newest_first.find_map(|it| it.find(number, key)) {
-            Some(value) => Ok(value.map(<[u8]>::to_vec)),
-            None => {
-                let found = self.snapshot.get_cf(self.rows.family(family), key);
-                found.map_err(io_error)
-            }
-        }
-    }
-
-    /// The rows of a family from a key on, up to another; an empty one is the end of all.
-    pub(crate) fn rows(
-        &self,
-        family: &str,
-        from: &[u8],
-        end: Vec<u8>,
-    ) -> impl Iterator<Item = io::Result<(Box<[u8]>, Vec<u8>)>> {
-        let number = self.rows.number(family);
-        let end = Some(end).filter(|end| !end.is_empty());
-        let mut waiting: BTreeMap<&[u8], Option<&[u8]>> = BTreeMap::new();
-        let mut removed: Vec<&Range<Vec<u8>>> = Vec::new();
-        let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        for generation in &self.waiting {
-            let ranges = generation.removed.iter();
-            for (_, keys) in ranges.filter(|(family, _)| *family == number) {
-                waiting.retain(|key, _| !covers(keys, key));
-                removed.push(keys);
-            }
-            let rows = &generation.rows[number];
-            let within = (Bound::Included(from), upper);
-            let within = match end.as_deref().is_some_and(|end| end <= from) {
-                true => None,
-                false => Some(rows.range::<[u8], _>(within)),
-            };
-            let rows = within.into_iter().flatten();
-            waiting.extend(rows.map(|(key, value)| (&**key, value.as_deref())));
-        }
-        let mut options = rocksdb::ReadOptions::default();
-        if let Some(end) = end {
-            options.set_iterate_upper_bound(end);
-        }
-        let mode = rocksdb::IteratorMode::From(from, rocksdb::Direction::Forward);
-        let stored = self
-            .snapshot
-            .iterator_cf_opt(self.rows.family(family), options, mode);
-        let mut stored = stored.peekable();
-        let mut waiting = waiting.into_iter().peekable();
-        std::iter::from_fn(move || {
-            loop {
-                let waits_first = match (stored.peek(), waiting.peek()) {
-                    (Some(Ok((key, _))), Some((next, _))) => **next <= **key,
-                    (Some(_), _) => false,
-                    (None, Some(_)) => true,
-                    (None, None) => return None,
-                };
-                if waits_first {
-                    let (key, value) = waiting.next()?;
-                    // What it replaces.
-                    let replaced =
-                        |it: &Stored| it.as_ref().is_ok_and(|(stored, _)| **stored == *key);
-                    stored.next_if(replaced);
-                    let Some(value) = value else { continue };
-                    return Some(Ok((key.into(), value.to_vec())));
-                }
-                let (key, value) = match stored.next()? {
-                    Ok(row) => row,
-                    Err(error) => return Some(Err(io_error(error))),
-                };
-                if !removed.iter().any(|keys| covers(keys, &key)) {
-                    return Some(Ok((key, value.into_vec())));
-                }
-            }
-        })
-    }
-}
 
 /// The way to one database.
 pub(super) struct WriteBehind {
@@ -291,7 +130,7 @@ impl WriteBehind {
         &self.shared.db
     }
 
-    fn family(&self, name: &str) -> &rocksdb::ColumnFamily {
+    pub(super) fn family(&self, name: &str) -> &rocksdb::ColumnFamily {
         self.db().cf_handle(name).expect("opened with all families")
     }
 
@@ -472,6 +311,9 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, ops::Range};
+
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

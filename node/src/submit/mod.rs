@@ -5,7 +5,7 @@
 
 mod catalog;
 mod define;
-mod difference;
+pub(crate) mod difference;
 #[cfg(test)]
 mod fake;
 mod patch;

@@ -9,7 +9,7 @@ use anneal_statemachine::{
     id::{Revision, StackId, Text},
     row::DesiredRow,
 };
-use petgraph::graph::{DiGraph, NodeIndex};
+use anneal_template::Needs;
 
 use super::{
     reading::{StackNow, Stored, each_desired},
@@ -149,12 +149,9 @@ fn blob_again(
 
 /// What one requires comes before it; what is not set here exists.
 fn in_order(set: Vec<SetResource>) -> Vec<SetResource> {
-    let mut graph = DiGraph::<(), ()>::with_capacity(set.len(), set.len());
-    let mut places: BTreeMap<&str, NodeIndex> = BTreeMap::new();
-    for set in &set {
-        places.insert(&set.name, graph.add_node(()));
-    }
-    for set in &set {
+    let mut needs = Needs::among(set.len());
+    let places: BTreeMap<&str, usize> = set.iter().map(|set| &*set.name).zip(0..).collect();
+    for (place, set) in set.iter().enumerate() {
         let Some(definition) = &set.definition else {
             continue;
         };
@@ -164,26 +161,18 @@ fn in_order(set: Vec<SetResource>) -> Vec<SetResource> {
             .map(|reference| &reference.resource);
         for name in referred.chain(&definition.depends_on) {
             if let Some(required) = places.get(&**name) {
-                graph.add_edge(*required, places[&*set.name], ());
+                needs.add(place, *required);
             }
         }
     }
-    let Ok(mut order) = petgraph::algo::toposort(&graph, None) else {
+    let Ok(order) = needs.order() else {
         // An earlier revision was accepted without a circle; the check at the proposal says so if not.
         return set;
     };
-    // Those that could come at once, by name: neighbours here are neighbours in the state.
-    let mut steps = vec![0_u32; order.len()];
-    for at in &order {
-        for next in graph.neighbors(*at) {
-            steps[next.index()] = steps[next.index()].max(steps[at.index()] + 1);
-        }
-    }
-    order.sort_unstable_by_key(|at| (steps[at.index()], at.index()));
     let mut set: Vec<Option<SetResource>> = set.into_iter().map(Some).collect();
     order
         .into_iter()
-        .filter_map(|node| set[node.index()].take())
+        .filter_map(|place| set[place].take())
         .collect()
 }
 

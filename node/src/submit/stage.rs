@@ -2,7 +2,7 @@
 
 use std::{iter::Peekable, vec};
 
-use anneal_statemachine::command::{Blob, Difference, SetResource};
+use anneal_statemachine::command::{Blob, Difference, SetResource, items_with};
 use anneal_statemachine::id::Text;
 
 use super::refusal::TooLarge;
@@ -12,8 +12,7 @@ use crate::replica::COMMAND_BYTES;
 const ENTRY_LIMIT: usize = 1024 * 1024;
 /// Items of one part: applying it must not hold up a heartbeat, however small they are.
 const ITEMS_LIMIT: usize = 500;
-/// What needs no parts, in items without edges: an entry takes in as much. Each edge counts half of one; those that what is
-/// removed has are not known here.
+/// What needs no parts, in items without edges: an entry takes in as much. The edges of what is removed are not known here.
 const WHOLE_ITEMS: usize = 1_250;
 /// What an item costs beside its texts, at most, in bytes: digests, lengths, policy.
 const ITEM_OVERHEAD: usize = 160;
@@ -77,7 +76,7 @@ fn share(set: &SetResource) -> usize {
     let edges = set.definition.as_ref().map_or(0, |definition| {
         definition.references.len() + definition.depends_on.len()
     });
-    1 + edges / 2
+    items_with(edges)
 }
 
 /// Splits a difference, if it must be.
@@ -127,8 +126,7 @@ impl Iterator for Parts {
             part.set.push(item);
         }
         if self.set.peek().is_none() {
-            let size = |name: &Text| name.len() + ITEM_OVERHEAD;
-            while let Some(name) = self.remove.next_if(|name| room.takes(size(name))) {
+            while let Some(name) = self.remove.next_if(|name| room.takes(removal_size(name))) {
                 part.remove.push(name);
             }
         }
@@ -158,13 +156,16 @@ impl Room {
 
 fn size(difference: &Difference) -> usize {
     let set: usize = difference.set.iter().map(set_size).sum();
-    let removed = |name: &Text| name.len() + ITEM_OVERHEAD;
-    let remove: usize = difference.remove.iter().map(removed).sum();
+    let remove: usize = difference.remove.iter().map(removal_size).sum();
     set + remove + blob(&difference.head) + blob(&difference.parameters)
 }
 
 fn blob(blob: &Option<Blob>) -> usize {
     blob.as_ref().map_or(0, |blob| blob.bytes.len())
+}
+
+fn removal_size(name: &Text) -> usize {
+    name.len() + ITEM_OVERHEAD
 }
 
 fn set_size(set: &SetResource) -> usize {

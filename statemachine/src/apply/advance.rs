@@ -1,5 +1,6 @@
 //! Carrying on what waits in the state's queues, and the end-of-entry checks of stacks.
 
+use crate::command::items_with;
 use crate::event::EventKind;
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::Outcome;
@@ -76,7 +77,7 @@ impl Turn<'_> {
                 desired.revision = revision;
             }
             let edges = self.desire(id, &item.name, item.desired, revision);
-            *budget = budget.saturating_sub(share_with(edges));
+            *budget = budget.saturating_sub(items_with(edges));
         }
         !self.state.stages.contains_key(&stage)
     }
@@ -103,7 +104,7 @@ impl Turn<'_> {
             && let Some(name) = left.next()
         {
             let edges = self.desire(id, &name, None, revision);
-            *budget = budget.saturating_sub(share_with(edges));
+            *budget = budget.saturating_sub(items_with(edges));
             last = Some(name);
         }
         let done = list_ends && left.len() == 0;
@@ -170,9 +171,4 @@ impl Turn<'_> {
             "an empty stack has no work"
         );
     }
-}
-
-/// What taking in, or clearing, an item costs an entry: each edge that it takes down or puts up half as much as the rest.
-fn share_with(edges: usize) -> usize {
-    1 + edges / 2
 }

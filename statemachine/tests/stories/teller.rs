@@ -288,7 +288,7 @@ impl Teller {
     }
 
     fn result(&self, view: &AssignmentView, words: &[&str]) -> ActionResult {
-        let id = words.get(1).map(|id| (*id).into());
+        let id = words.get(1).filter(|id| **id != "-").map(|id| (*id).into());
         let failure = |class, before_effect, left_something| {
             ActionResult::Failed(Failure {
                 class,

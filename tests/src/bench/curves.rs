@@ -13,11 +13,9 @@ use super::{
     figures::exponent,
     ground::{Ground, Members, at_least_one},
     markdown::{figure, head, row},
-    operation::{Measured, Operation, Subject},
-    pace::accounts,
+    operation::{Measured, Operation, Standing, Subject},
     plot::{Line, plot},
     shape::Shape,
-    usage::Usage,
 };
 
 /// Larger stacks take minutes each, so not all shapes come in them unless asked for.
@@ -133,13 +131,12 @@ fn measure(
     measured: &mut Vec<Measured>,
 ) -> Result<(), String> {
     let ground = Ground::start(&flags.members)?;
-    let empty = Usage::of(&ground)?;
+    let empty = Standing::of(&ground)?;
     let subject = Subject {
         ground: &ground,
         shape,
         size,
         empty,
-        empty_accounts: accounts(&ground.cluster),
     };
     for operation in Operation::ALL {
         let one = subject

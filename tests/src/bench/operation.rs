@@ -103,15 +103,36 @@ pub(super) struct Measured {
     pub pace: Pace,
 }
 
+/// What the members have used.
+pub(super) struct Standing {
+    usage: Usage,
+    /// By their own account.
+    accounts: Vec<Account>,
+}
+
+impl Standing {
+    pub(super) fn of(ground: &Ground) -> Result<Self, String> {
+        Ok(Self {
+            accounts: accounts(&ground.cluster),
+            usage: Usage::of(ground)?,
+        })
+    }
+
+    /// The largest difference of a member.
+    fn most_since(&self, earlier: &Self, of: fn(&Account) -> u64) -> u64 {
+        let each = self.accounts.iter().zip(&earlier.accounts);
+        let more = each.map(|(now, then)| of(now).saturating_sub(of(then)));
+        more.max().unwrap_or(0)
+    }
+}
+
 /// The ground, and what a stack of that shape and size is measured against.
 pub(super) struct Subject<'a> {
     pub(super) ground: &'a Ground,
     pub(super) shape: Shape,
     pub(super) size: usize,
     /// Before the stack was there.
-    pub(super) empty: Usage,
-    /// The same, by the members' own account.
-    pub(super) empty_accounts: Vec<Account>,
+    pub(super) empty: Standing,
 }
 
 impl Subject<'_> {
@@ -122,8 +143,7 @@ impl Subject<'_> {
             Operation::Create => Some(self.ground.timed(&["validate", "-f", "bench.json"])?),
             _ => None,
         };
-        let accounts = accounts(&self.ground.cluster);
-        let before = Usage::of(self.ground)?;
+        let before = Standing::of(self.ground)?;
         let began = Instant::now();
         let verb = match operation {
             Operation::Create => "create",
@@ -140,7 +160,6 @@ impl Subject<'_> {
             _ => self.ground.converged(STACK, began)?,
         };
         let measured = self.result(operation, &before, committed, converged)?;
-        let measured = self.accounted(&accounts, measured);
         Ok(Measured {
             compiled_seconds: compiled.map(|it| it.as_secs_f64()),
             ..measured
@@ -164,13 +183,20 @@ impl Subject<'_> {
     fn result(
         &self,
         operation: Operation,
-        before: &Usage,
+        before: &Standing,
         committed: Duration,
         converged: Duration,
     ) -> Result<Measured, String> {
-        let after = Usage::of(self.ground)?;
-        let cpu_seconds = after.cpu_total_seconds() - before.cpu_total_seconds();
-        let grown = after.peak_kib.iter().zip(&self.empty.peak_kib);
+        // The peak is read before the members' next word, which takes a moment.
+        let usage = Usage::of(self.ground)?;
+        let after = Standing {
+            usage,
+            accounts: accounts(&self.ground.cluster),
+        };
+        let by_resource = |count: u64| count as f64 / self.size as f64;
+        let (used, used_before) = (&after.usage, &before.usage);
+        let cpu_seconds = used.cpu_total_seconds() - used_before.cpu_total_seconds();
+        let grown = used.peak_kib.iter().zip(&self.empty.usage.peak_kib);
         let grown_kib = grown
             .map(|(after, empty)| after.saturating_sub(*empty))
             .max();
@@ -185,32 +211,15 @@ impl Subject<'_> {
             converged_seconds: converged.max(committed).as_secs_f64(),
             cpu_seconds,
             cpu_us_per_resource: cpu_seconds * 1e6 / self.size as f64,
-            log_entries: after.log_index.saturating_sub(before.log_index),
-            bytes_written: after.bytes_written.saturating_sub(before.bytes_written),
-            growth_bytes_per_resource: grown_kib.unwrap_or(0) as f64 * 1024.0 / self.size as f64,
-            peak_kib: after.peak_kib,
-            log_bytes: 0,
-            held_bytes_per_resource: 0.0,
-            allocations_per_resource: 0.0,
+            log_entries: used.log_index.saturating_sub(used_before.log_index),
+            bytes_written: used.bytes_written.saturating_sub(used_before.bytes_written),
+            growth_bytes_per_resource: by_resource(grown_kib.unwrap_or(0) * 1024),
+            log_bytes: after.most_since(before, |it| it.log_bytes),
+            held_bytes_per_resource: by_resource(after.most_since(&self.empty, |it| it.allocated)),
+            allocations_per_resource: by_resource(after.most_since(before, |it| it.allocations)),
+            peak_kib: after.usage.peak_kib,
             pace: pace(&self.ground.cluster),
         })
-    }
-
-    /// Adds what the members say themselves.
-    fn accounted(&self, before: &[Account], measured: Measured) -> Measured {
-        let after = accounts(&self.ground.cluster);
-        let most = |earlier: &[Account], of: fn(&Account) -> u64| {
-            let each = after.iter().zip(earlier);
-            let more = each.map(|(after, earlier)| of(after).saturating_sub(of(earlier)));
-            more.max().unwrap_or(0)
-        };
-        let by_resource = |count: u64| count as f64 / self.size as f64;
-        Measured {
-            log_bytes: most(before, |it| it.log_bytes),
-            held_bytes_per_resource: by_resource(most(&self.empty_accounts, |it| it.allocated)),
-            allocations_per_resource: by_resource(most(before, |it| it.allocations)),
-            ..measured
-        }
     }
 }
 

@@ -6,8 +6,9 @@ use super::{Event, calls};
 use crate::cloud::{Did, Record};
 
 /// Events that tell of a creation or an update of which the cloud knows nothing: no call for the resource, under a token
-/// from before the event and after the last one told before it, that had such an effect or repeated its answer. An update may also find by a look that the object is
-/// as it should be, after a way back for instance, and leave it; whether it was, shows in what there is at the end.
+/// from before the event and after the last one told before it, that had such an effect or repeated its answer. An update
+/// may also find by a look that the object is as it should be, after a way back for instance, and leave it; whether it was,
+/// shows in what there is at the end.
 pub fn done_without_a_call<'a>(
     events: impl IntoIterator<Item = &'a Event>,
     journal: &[Record],
@@ -61,16 +62,20 @@ mod tests {
     use super::*;
     use crate::judge::guilty::Story;
 
-    #[test]
-    fn what_is_said_to_be_made_was_made_by_a_call_from_before() {
-        let event = |index, stack_id| Event {
+    fn event(kind: &str, index: u64, stack_id: u64) -> Event {
+        Event {
             index,
             stack_id,
             stack: "s".to_owned(),
             resource: "r".to_owned(),
-            kind: "created".to_owned(),
+            kind: kind.to_owned(),
             ..Event::default()
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_said_to_be_made_was_made_by_a_call_from_before() {
+        let event = |index, stack_id| event("created", index, stack_id);
         let journal = Story::default().creates("i", "k", 7, "o1").told();
         assert_eq!(done_without_a_call(&[event(8, 3)], &journal), [""; 0]);
         assert_eq!(done_without_a_call(&[event(7, 3)], &journal).len(), 1);
@@ -80,14 +85,7 @@ mod tests {
 
     #[test]
     fn an_update_may_find_that_nothing_is_to_be_done_but_it_has_to_look() {
-        let updated = Event {
-            index: 8,
-            stack_id: 3,
-            stack: "s".to_owned(),
-            resource: "r".to_owned(),
-            kind: "updated".to_owned(),
-            ..Event::default()
-        };
+        let updated = event("updated", 8, 3);
         let judged = |story: Story| done_without_a_call([&updated], &story.told()).len();
         assert_eq!(judged(Story::default().looks("i", 7, 1)), 0);
         assert_eq!(judged(Story::default().looks("i", 7, 0)), 1);
@@ -96,15 +94,7 @@ mod tests {
 
     #[test]
     fn what_one_event_told_of_is_nothing_for_the_next() {
-        let updated = |index| Event {
-            index,
-            stack_id: 3,
-            stack: "s".to_owned(),
-            resource: "r".to_owned(),
-            kind: "updated".to_owned(),
-            ..Event::default()
-        };
-        let twice = [updated(8), updated(12)];
+        let twice = [event("updated", 8, 3), event("updated", 12, 3)];
         let judged = |story: Story| done_without_a_call(&twice, &story.told()).len();
         assert_eq!(judged(Story::default().looks("i", 7, 1)), 1);
         assert_eq!(

@@ -27,7 +27,7 @@ impl Turn<'_> {
         }
         match (assignment.action, failure.before_effect) {
             (Action::Create, true) => self.create_left_nothing(id),
-            (Action::Create, false) => self.half_made(id),
+            (Action::Create, false) => self.half_made(id, failure.physical_id.is_some()),
             (Action::Update, true) => self.set_requires(id, assignment.requires_before.clone()),
             (Action::Update, false) => self.edit(id, |row| row.fingerprint = None),
             (Action::Delete | Action::Look, _) => {}
@@ -40,8 +40,11 @@ impl Turn<'_> {
     }
 
     /// A create stopped half-way: what is there can't be kept. If nobody knows its id, a look
-    /// (or a person) finds it.
-    fn half_made(&mut self, id: InstanceId) {
+    /// (or a person) finds it. An id that was heard of otherwise is an earlier attempt's, unless ids are names.
+    fn half_made(&mut self, id: InstanceId, named_it: bool) {
+        if !named_it && !self.state.instance(id).row.traits.named {
+            self.take_id(id, None);
+        }
         self.edit(id, |row| {
             row.condemned = true;
             if row.physical_id.is_none() && !row.traits.derived_id {
@@ -138,13 +141,15 @@ impl Turn<'_> {
             || aim == desired_fingerprint(self.state, row.resource)
     }
 
-    /// Keeps an id that a failure told, unless another instance holds it.
+    /// Keeps an id that a failure told, unless another instance holds it, or it is known by one for certain.
     fn keep_id(&mut self, id: InstanceId, physical_id: Option<&Text>) {
+        let row = &self.state.instance(id).row;
+        let open = row.physical_id.is_none() || self.has_heard_id(id);
         if let Some(physical_id) = physical_id
-            && self.state.instance(id).row.physical_id.is_none()
+            && open
             && self.other_holder(id, physical_id).is_none()
         {
-            self.set_physical_id(id, Some(physical_id.clone()));
+            self.take_id(id, Some(physical_id.clone()));
         }
     }
 

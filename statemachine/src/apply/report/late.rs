@@ -68,20 +68,25 @@ impl Turn<'_> {
         self.add_instance(id, find);
     }
 
-    /// Sets an instance's id. One that was only heard of so far, and never seen to be the instance's, is
-    /// not forgotten over it: an earlier attempt may have made that too. (What is itself such a find has been asked for
-    /// by its id; an answer with another says that this one is not there.)
+    /// Sets an instance's id. One that was only heard of so far is not forgotten over it: an earlier attempt may have made
+    /// that too.
     pub(crate) fn take_id(&mut self, id: InstanceId, physical_id: Option<Text>) {
-        let row = &self.state.instance(id).row;
-        let heard = row
-            .physical_id
-            .clone()
-            .filter(|_| !row.seen_present && row.origin == id);
+        let heard = match self.has_heard_id(id) {
+            true => self.state.instance(id).row.physical_id.clone(),
+            false => None,
+        };
         let other = heard.filter(|heard| physical_id.as_ref() != Some(heard));
         self.set_physical_id(id, physical_id);
         if let Some(other) = other {
             self.add_find(id, other, false);
         }
+    }
+
+    /// Its id was never seen to be the instance's. (What is itself such a find has been asked for by its id; an answer with
+    /// another says that this one is not there.)
+    pub(super) fn has_heard_id(&self, id: InstanceId) -> bool {
+        let row = &self.state.instance(id).row;
+        row.physical_id.is_some() && !row.seen_present && row.origin == id
     }
 
     pub(super) fn late_for_forgotten(&mut self, id: InstanceId, result: ActionResult) -> Judgement {
