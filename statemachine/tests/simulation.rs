@@ -192,6 +192,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
         6_092_747,
         "a create stops half-way without a name for what it left, and the id of an earlier one is heard of",
     ),
+    (
+        6_114_625,
+        "a name is held by what waits for a successor that can't have its own, and a person has removed it",
+    ),
 ];
 
 /// The leader of the simulation itself, which proposes at random.

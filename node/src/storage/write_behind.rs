@@ -311,7 +311,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, ops::Range};
+    use std::collections::BTreeMap;
 
     use bytes::Bytes;
     use proptest::prelude::*;

@@ -398,7 +398,7 @@ impl Sim {
         }
     }
 
-    /// It requires an excused one, or an instance of it is still required by one of those.
+    /// It requires an excused one, or waits for the name of one, or an instance of it is still required by one of those.
     fn hangs_on(&self, now: &Reference, id: ResourceId, excused: &BTreeSet<ResourceId>) -> bool {
         let below = now.resources[&id]
             .requires
@@ -415,7 +415,12 @@ impl Sim {
                         .any(|a| excused.contains(&now.instances[a].resource))
                 })
             });
-        below || above
+        let name = match now.make_obstacle(id) {
+            // Nobody looks whether what is deposed is still there.
+            Some(Obstacle::NameHeld(holder)) => excused.contains(&now.instances[&holder].resource),
+            _ => false,
+        };
+        below || above || name
     }
 
     /// Another object holds the name that this resource declares.
