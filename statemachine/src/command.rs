@@ -208,7 +208,7 @@ impl Default for Settings {
             conflict_attempts: 3,
             // Some tens of milliseconds of work each, on a busy machine too, so that an entry holds up neither a heartbeat
             // nor what others ask for meanwhile.
-            items_per_entry: 1_250,
+            items_per_entry: 500,
             tells_per_entry: 2_500,
         }
     }

@@ -10,10 +10,9 @@ use crate::replica::COMMAND_BYTES;
 
 /// The most that one entry carries, in bytes. One resource that is larger goes alone.
 const ENTRY_LIMIT: usize = 1024 * 1024;
-/// Items of one part: applying it must not hold up a heartbeat, however small they are.
+/// Items of one part, and in items without edges what needs no parts, since an entry takes in as much: applying it must not
+/// hold up a heartbeat, however small they are. The edges of what is removed are not known here.
 const ITEMS_LIMIT: usize = 500;
-/// What needs no parts, in items without edges: an entry takes in as much. The edges of what is removed are not known here.
-const WHOLE_ITEMS: usize = 1_250;
 /// What an item costs beside its texts, at most, in bytes: digests, lengths, policy.
 const ITEM_OVERHEAD: usize = 160;
 /// What can't be divided may have this many bytes. Sizes here are estimates from below, which the rest of what an entry
@@ -69,7 +68,7 @@ pub(crate) fn check(difference: &Difference) -> Result<(), TooLarge> {
 /// Whether there is so much to divide that nobody should wait for it.
 pub(crate) fn is_large(difference: &Difference) -> bool {
     let set: usize = difference.set.iter().map(share).sum();
-    set + difference.remove.len() > WHOLE_ITEMS
+    set + difference.remove.len() > ITEMS_LIMIT
 }
 
 fn share(set: &SetResource) -> usize {
