@@ -5,7 +5,7 @@ use std::time::Duration;
 use anneal_proto::v1::{self, stacks_client::StacksClient};
 use anneal_statemachine::id::Revision;
 use prost::Message as _;
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -55,8 +55,9 @@ impl Api {
             share.take(chunk.encoded_len()).await.map_err(refused)?;
             receiver.take(chunk).map_err(refused)?;
         }
-        let received = receiver.end().map_err(refused)?;
-        Ok((received, share))
+        let received = spawn_blocking(move || receiver.end()).await;
+        let received = received.map_err(|error| refused(Refused::Internal(error.to_string())))?;
+        Ok((received.map_err(refused)?, share))
     }
 }
 

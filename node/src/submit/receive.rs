@@ -13,6 +13,8 @@ use super::refusal::{Refused, TooLarge};
 const SUBMISSION_LIMIT: usize = 1024 * 1024 * 1024;
 /// Environments and files of one submission.
 const TEXTS_LIMIT: usize = 10_000;
+/// A text is kept in pieces of up to so many bytes until it is whole: one that grew in one piece would be copied again and again.
+const PIECE_BYTES: usize = 1024 * 1024;
 /// Characters of a stack's name, as in Heat.
 const NAME_LIMIT: usize = 255;
 /// The namespace of a request that names none.
@@ -102,9 +104,41 @@ pub fn check_name(what: &str, name: &str) -> Result<(), Refused> {
 #[derive(Debug, Default)]
 pub struct Receiver {
     header: Option<v1::SubmitHeader>,
-    texts: Vec<(Kind, String, Vec<u8>)>,
+    texts: Vec<Arriving>,
     bytes: usize,
     whole: bool,
+}
+
+/// A text of which more may come.
+#[derive(Debug)]
+struct Arriving {
+    kind: Kind,
+    name: String,
+    /// What has come, in order, in pieces: one that is small is joined to the one before.
+    pieces: Vec<Vec<u8>>,
+    bytes: u64,
+}
+
+impl Arriving {
+    fn take(&mut self, part: &[u8]) {
+        self.bytes += part.len() as u64;
+        match self.pieces.last_mut() {
+            Some(last) if last.len() + part.len() <= PIECE_BYTES => last.extend_from_slice(part),
+            _ => self.pieces.push(part.to_vec()),
+        }
+    }
+
+    /// In one piece. A large one takes some tens of milliseconds.
+    fn joined(self) -> Text {
+        let mut data = Vec::with_capacity(usize::try_from(self.bytes).unwrap_or(0));
+        for piece in self.pieces {
+            data.extend_from_slice(&piece);
+        }
+        Text {
+            name: self.name,
+            data: data.into(),
+        }
+    }
 }
 
 impl Receiver {
@@ -139,14 +173,21 @@ impl Receiver {
             if self.texts.len() >= TEXTS_LIMIT {
                 return Err(TooLarge::new("texts in a submission", TEXTS_LIMIT).into());
             }
-            self.texts.push((kind, part.name, part.data.into()));
+            let mut text = Arriving {
+                kind,
+                name: part.name,
+                pieces: Vec::new(),
+                bytes: 0,
+            };
+            text.take(&part.data);
+            self.texts.push(text);
             return Ok(());
         }
         match self.texts.last_mut() {
-            Some((last, name, data))
-                if *last == kind && *name == part.name && data.len() as u64 == part.offset =>
+            Some(last)
+                if last.kind == kind && last.name == part.name && last.bytes == part.offset =>
             {
-                data.extend_from_slice(&part.data);
+                last.take(&part.data);
                 Ok(())
             }
             _ => Err(Refused::Argument(format!(
@@ -156,7 +197,7 @@ impl Receiver {
         }
     }
 
-    /// The submission, once every chunk was taken.
+    /// The submission, once every chunk was taken. A large one is put together for longer than an async thread may be held.
     ///
     /// # Errors
     /// If the header, the document or the end is missing, or a name can be none.
@@ -175,15 +216,16 @@ impl Receiver {
         let mut document = None;
         let mut environments = Vec::new();
         let mut files = BTreeMap::new();
-        for (kind, name, data) in self.texts {
-            let data: Arc<[u8]> = data.into();
-            match kind {
-                Kind::Template if document.is_none() => document = Some(Text { name, data }),
-                Kind::Environment => environments.push(Text { name, data }),
+        for text in self.texts {
+            match text.kind {
+                Kind::Template if document.is_none() => document = Some(text.joined()),
+                Kind::Environment => environments.push(text.joined()),
                 Kind::File => {
+                    let Text { name, data } = text.joined();
                     files.insert(name, data);
                 }
                 Kind::Template | Kind::Unspecified => {
+                    let name = text.name;
                     let message =
                         format!("`{name}` is neither the one document, nor an environment or file");
                     return Err(Refused::Argument(message));
@@ -203,6 +245,8 @@ impl Receiver {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn header(name: &str) -> v1::SubmitChunk {
@@ -215,7 +259,7 @@ mod tests {
         }
     }
 
-    fn part(kind: Kind, name: &str, offset: u64, data: &'static str) -> v1::SubmitChunk {
+    fn part(kind: Kind, name: &str, offset: u64, data: impl Into<Bytes>) -> v1::SubmitChunk {
         let part = v1::TextPart {
             kind: kind.into(),
             name: name.to_owned(),
@@ -292,6 +336,24 @@ mod tests {
         for bad in ["", "1a", "-a", "a b", "a/b", "ä", long.as_str()] {
             assert!(check_name("stack name", bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_text_of_several_pieces_is_joined_in_order() {
+        let sizes = [PIECE_BYTES / 2, PIECE_BYTES, 3, PIECE_BYTES + 1, 0, 7];
+        let mut chunks = vec![header("web")];
+        let mut text = Vec::new();
+        for (size, letter) in sizes.into_iter().zip(b'a'..) {
+            let data = vec![letter; size];
+            chunks.push(part(
+                Kind::Template,
+                "web.yaml",
+                text.len() as u64,
+                data.clone(),
+            ));
+            text.extend(data);
+        }
+        assert_eq!(&*receive(chunks).unwrap().document.data, text);
     }
 
     #[test]
