@@ -344,7 +344,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::submit::difference::tests::resource;
+    use crate::submit::resource;
 
     fn item(name: &str, depends_on: &[&str]) -> SetResource {
         let mut item = resource(name, "body");

@@ -55,10 +55,17 @@ impl Api {
             share.take(chunk.encoded_len()).await.map_err(refused)?;
             receiver.take(chunk).map_err(refused)?;
         }
-        let received = spawn_blocking(move || receiver.end()).await;
-        let received = received.map_err(|error| refused(Refused::Internal(error.to_string())))?;
-        Ok((received.map_err(refused)?, share))
+        let received = put_together(receiver).await.map_err(refused)?;
+        Ok((received, share))
     }
+}
+
+async fn put_together(receiver: Receiver) -> Result<Received, Refused> {
+    if !receiver.is_large() {
+        return receiver.end();
+    }
+    let received = spawn_blocking(move || receiver.end()).await;
+    received.map_err(|error| Refused::Internal(error.to_string()))?
 }
 
 fn stalled() -> Refused {

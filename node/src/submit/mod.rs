@@ -5,7 +5,7 @@
 
 mod catalog;
 mod define;
-pub(crate) mod difference;
+mod difference;
 #[cfg(test)]
 mod fake;
 mod patch;
@@ -24,6 +24,8 @@ mod way_back;
 
 pub use catalog::catalog;
 pub(crate) use define::property_path;
+#[cfg(test)]
+pub(crate) use difference::tests::resource;
 pub use plan::plan_id;
 pub use prepare::{Prepared, Validated, Workshop};
 pub(crate) use reading::PAGE;

@@ -197,7 +197,12 @@ impl Receiver {
         }
     }
 
-    /// The submission, once every chunk was taken. A large one is put together for longer than an async thread may be held.
+    /// Whether [`Self::end`] takes longer than an async thread may be held.
+    pub fn is_large(&self) -> bool {
+        self.bytes > PIECE_BYTES
+    }
+
+    /// The submission, once every chunk was taken.
     ///
     /// # Errors
     /// If the header, the document or the end is missing, or a name can be none.

@@ -186,7 +186,7 @@ fn set_size(set: &SetResource) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::submit::difference::tests::resource;
+    use crate::submit::resource;
 
     fn difference(count: usize, body: &'static str) -> Difference {
         Difference {

@@ -6,7 +6,7 @@ mod failed;
 mod late;
 mod looked;
 
-use crate::command::{ActionResult, Done, Failure, Looked, ReportItem};
+use crate::command::{ActionResult, Failure, ReportItem};
 use crate::event::EventKind;
 use crate::id::{InstanceId, Text};
 use crate::outcome::{Judgement, Outcome};
@@ -82,7 +82,7 @@ impl Turn<'_> {
                     "the engine's answer does not fit the action: {}",
                     kind(&other)
                 );
-                let physical_id = physical_id_of(&other);
+                let physical_id = other.physical_id().cloned();
                 self.no_verdict(id, assignment, message.into(), physical_id);
             }
         }
@@ -194,23 +194,5 @@ fn kind(result: &ActionResult) -> &'static str {
         ActionResult::Gone => "gone",
         ActionResult::Conflict { .. } => "conflict",
         ActionResult::LatePhysicalId { .. } => "late physical id",
-    }
-}
-
-/// The physical id in a result, if it says that something is there.
-fn physical_id_of(result: &ActionResult) -> Option<Text> {
-    match result {
-        ActionResult::Done(Done { physical_id, .. })
-        | ActionResult::Failed(Failure { physical_id, .. })
-        | ActionResult::NoVerdict { physical_id, .. }
-        | ActionResult::Looked(
-            Looked::AsAimed(Done { physical_id, .. }) | Looked::Otherwise(Done { physical_id, .. }),
-        ) => physical_id.clone(),
-        ActionResult::LatePhysicalId { physical_id } => Some(physical_id.clone()),
-        ActionResult::NeedsReplace { .. }
-        | ActionResult::Declined { .. }
-        | ActionResult::Gone
-        | ActionResult::Conflict { .. }
-        | ActionResult::Looked(Looked::Absent | Looked::CannotLook { .. }) => None,
     }
 }

@@ -159,6 +159,27 @@ pub enum ActionResult {
     },
 }
 
+impl ActionResult {
+    /// The physical id in it, if it says that something is there.
+    pub fn physical_id(&self) -> Option<&Text> {
+        match self {
+            Self::Done(Done { physical_id, .. })
+            | Self::Failed(Failure { physical_id, .. })
+            | Self::NoVerdict { physical_id, .. }
+            | Self::Looked(
+                Looked::AsAimed(Done { physical_id, .. })
+                | Looked::Otherwise(Done { physical_id, .. }),
+            ) => physical_id.as_ref(),
+            Self::LatePhysicalId { physical_id } => Some(physical_id),
+            Self::NeedsReplace { .. }
+            | Self::Declined { .. }
+            | Self::Gone
+            | Self::Conflict { .. }
+            | Self::Looked(Looked::Absent | Looked::CannotLook { .. }) => None,
+        }
+    }
+}
+
 /// What observation saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {

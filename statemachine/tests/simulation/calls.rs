@@ -241,20 +241,6 @@ pub fn done(physical: &str, content: &Content, inputs: Vec<Input>, unhealthy: bo
     }
 }
 
-/// The object that a result says is there.
-pub fn named_in(result: &ActionResult) -> Option<&Text> {
-    match result {
-        ActionResult::Done(done)
-        | ActionResult::Looked(Looked::AsAimed(done) | Looked::Otherwise(done)) => {
-            done.physical_id.as_ref()
-        }
-        ActionResult::Failed(failure) => failure.physical_id.as_ref(),
-        ActionResult::NoVerdict { physical_id, .. } => physical_id.as_ref(),
-        ActionResult::LatePhysicalId { physical_id } => Some(physical_id),
-        _ => None,
-    }
-}
-
 pub fn failure(
     dice: &mut Dice,
     permanent: u64,

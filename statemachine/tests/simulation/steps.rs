@@ -5,7 +5,6 @@ use anneal_statemachine::command::{CommandKind, RegisterEngine, Settings};
 use anneal_statemachine::id::{EngineRef, InstanceId, StackId};
 use anneal_statemachine::outcome::Outcome;
 
-use super::calls::named_in;
 use super::config::{Config, LEASE_MS, MARGIN_MS};
 use super::dice::Dice;
 use super::laws::{Broken, broken};
@@ -363,7 +362,7 @@ impl Sim {
             } else {
                 self.letters.remove(at);
             }
-            if let Some(physical) = named_in(&letter.result) {
+            if let Some(physical) = letter.result.physical_id() {
                 self.world.tell(physical);
             }
             items.push(letter);

@@ -187,10 +187,9 @@ impl Subject<'_> {
         committed: Duration,
         converged: Duration,
     ) -> Result<Measured, String> {
-        // The peak is read before the members' next word, which takes a moment.
-        let usage = Usage::of(self.ground)?;
+        // In this order: waiting for the members' next word takes a moment, which is not the operation's.
         let after = Standing {
-            usage,
+            usage: Usage::of(self.ground)?,
             accounts: accounts(&self.ground.cluster),
         };
         let by_resource = |count: u64| count as f64 / self.size as f64;

@@ -143,8 +143,7 @@ impl Turn<'_> {
 
     /// Keeps an id that a failure told, unless another instance holds it, or it is known by one for certain.
     fn keep_id(&mut self, id: InstanceId, physical_id: Option<&Text>) {
-        let row = &self.state.instance(id).row;
-        let open = row.physical_id.is_none() || self.has_heard_id(id);
+        let open = self.state.instance(id).row.physical_id.is_none() || self.heard_id(id).is_some();
         if let Some(physical_id) = physical_id
             && open
             && self.other_holder(id, physical_id).is_none()

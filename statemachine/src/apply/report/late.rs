@@ -1,6 +1,5 @@
 //! Late reports: they change nothing, except that a physical id in them is kept. No orphans.
 
-use super::physical_id_of;
 use crate::command::ActionResult;
 use crate::digest::Digest;
 use crate::event::EventKind;
@@ -14,7 +13,7 @@ use crate::turn::Turn;
 
 impl Turn<'_> {
     pub(super) fn late_for_known(&mut self, id: InstanceId, result: ActionResult) -> Judgement {
-        let Some(physical_id) = physical_id_of(&result) else {
+        let Some(physical_id) = result.physical_id().cloned() else {
             return Judgement::Late;
         };
         let row = &self.state.instance(id).row;
@@ -71,10 +70,7 @@ impl Turn<'_> {
     /// Sets an instance's id. One that was only heard of so far is not forgotten over it: an earlier attempt may have made
     /// that too.
     pub(crate) fn take_id(&mut self, id: InstanceId, physical_id: Option<Text>) {
-        let heard = match self.has_heard_id(id) {
-            true => self.state.instance(id).row.physical_id.clone(),
-            false => None,
-        };
+        let heard = self.heard_id(id).cloned();
         let other = heard.filter(|heard| physical_id.as_ref() != Some(heard));
         self.set_physical_id(id, physical_id);
         if let Some(other) = other {
@@ -82,19 +78,20 @@ impl Turn<'_> {
         }
     }
 
-    /// Its id was never seen to be the instance's. (What is itself such a find has been asked for by its id; an answer with
-    /// another says that this one is not there.)
-    pub(super) fn has_heard_id(&self, id: InstanceId) -> bool {
+    /// Its id, if that was only heard of, and never seen to be the instance's. (What is itself such a find has been asked for
+    /// by its id; an answer with another says that this one is not there.)
+    pub(super) fn heard_id(&self, id: InstanceId) -> Option<&Text> {
         let row = &self.state.instance(id).row;
-        row.physical_id.is_some() && !row.seen_present && row.origin == id
+        let heard = row.physical_id.as_ref();
+        heard.filter(|_| !row.seen_present && row.origin == id)
     }
 
     pub(super) fn late_for_forgotten(&mut self, id: InstanceId, result: ActionResult) -> Judgement {
         let Some(tombstone) = self.state.tombstones.get(&id).cloned() else {
             return Judgement::UnknownInstance;
         };
-        let Some(physical_id) = physical_id_of(&result).filter(|_| !tombstone.traits.derived_id)
-        else {
+        let told = result.physical_id().cloned();
+        let Some(physical_id) = told.filter(|_| !tombstone.traits.derived_id) else {
             return Judgement::Late;
         };
         if tombstone.retained.as_ref() == Some(&physical_id) {
