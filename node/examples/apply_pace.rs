@@ -39,6 +39,9 @@ struct Cli {
     /// Earlier resources that each depends on
     #[arg(long, default_value_t = 0)]
     edges: usize,
+    /// Protect each of them until the stack is deleted
+    #[arg(long)]
+    protect: bool,
 }
 
 /// What entries of one kind took.
@@ -179,7 +182,7 @@ fn changed(request: RequestId, change: Change) -> ChangeStack {
 }
 
 /// Every resource in dependency order, each upon earlier ones at random distances that are the same in every run.
-fn declaration(cli: &Cli, value: u32) -> Vec<SetResource> {
+fn declaration(cli: &Cli, value: u32, protect: bool) -> Vec<SetResource> {
     let mut chance = 0x9e37_79b9_7f4a_7c15_u64;
     let mut below = |limit: usize| {
         chance ^= chance << 13;
@@ -200,7 +203,10 @@ fn declaration(cli: &Cli, value: u32) -> Vec<SetResource> {
                     body: body.clone().into(),
                     references: Vec::new(),
                     depends_on: edges.collect(),
-                    policy: Policy::default(),
+                    policy: Policy {
+                        protect,
+                        ..Policy::default()
+                    },
                     traits: TypeTraits::default(),
                 }),
                 fragment: Blob {
@@ -234,18 +240,26 @@ fn main() {
         "| operation | entry | entries | all s | each ms | longest ms |\n|---|---|---|---|---|---|"
     );
     let difference = Difference::default();
-    run.submit(declaration(&cli, 0), None, Change::Create { difference });
+    let created = declaration(&cli, 0, cli.protect);
+    run.submit(created, None, Change::Create { difference });
     let stack = run
         .machine
         .stack_named("default", "large")
         .expect("it was made");
     run.converge(stack);
     run.print("create");
-    let (base, difference) = (Revision(1), Difference::default());
-    let update = Change::Update { base, difference };
-    run.submit(declaration(&cli, 1), Some(stack), update);
+    let update = |base| Change::Update {
+        base: Revision(base),
+        difference: Difference::default(),
+    };
+    run.submit(declaration(&cli, 1, cli.protect), Some(stack), update(1));
     run.converge(stack);
     run.print("update of 100 %");
+    if cli.protect {
+        run.submit(declaration(&cli, 1, false), Some(stack), update(2));
+        run.converge(stack);
+        run.print("update that ends the protection");
+    }
     let request = RequestId(*b"delete the stack");
     let delete = changed(request, Change::Delete { base: None });
     run.apply(CommandKind::ChangeStack(delete));

@@ -6,6 +6,7 @@ mod member;
 use anneal_statemachine::command::{
     Change, ChangeStack, CommandKind, CommitStaged, Difference, SetResource, Settings, StagePart,
 };
+use anneal_statemachine::digest::definition_digest;
 use anneal_statemachine::id::{RequestId, Revision, StackId, Text};
 use anneal_statemachine::outcome::{Outcome, Rejection};
 use anneal_statemachine::row::DesiredRow;
@@ -210,8 +211,11 @@ fn a_deletion_empties_it_at_once() {
 fn what_waits_to_be_protected_is_protected() {
     let (mut member, stack) = in_motion();
     let of = |member: &Member| -> Vec<Text> {
-        let all = member.machine.protected_in(stack);
-        all.cloned().collect()
+        assert!(member.machine.may_protect(stack));
+        let all = declared(member, stack).into_iter();
+        all.filter(|(_, desired)| desired.protects())
+            .map(|(name, _)| name)
+            .collect()
     };
     let both: [Text; 2] = ["a0".into(), "z9".into()];
     assert_eq!(of(&member), both);
@@ -250,6 +254,131 @@ fn what_waits_to_be_protected_is_protected() {
     assert!(matches!(outcome, Outcome::Stack(_)), "{outcome:?}");
     let all = take_in(&mut member, stack);
     assert!(!names(&all).contains(&"z9"));
+}
+
+#[test]
+fn what_parts_would_spoil_is_told_by_the_first_name_and_after_a_restart_by_the_same() {
+    let mut member = Member::new();
+    member.apply(settings(250, |_| ()));
+    let names = ["a", "b", "c", "d"];
+    commit(&mut member, 1, setting(names.map(protected).into()), None);
+    advances(&mut member);
+    let stack = member.machine.stack_named("default", "large");
+    let other_type = |name: &str| {
+        let mut item = protected(name);
+        let definition = item.definition.as_mut().expect("it has one");
+        definition.type_name = "another".into();
+        definition.digest = definition_digest("another", &definition.body);
+        item
+    };
+    let kept = SetResource {
+        definition: item("other", None).definition,
+        ..item("a", None)
+    };
+    let parts = [
+        (vec![kept], vec!["d"]),
+        (vec![other_type("c"), item("new", None)], vec!["b"]),
+    ];
+    for (part, (set, remove)) in (0..).zip(parts) {
+        member.apply(CommandKind::StagePart(StagePart {
+            stage: request(102),
+            part,
+            stack,
+            set,
+            remove: remove.into_iter().map(Text::from).collect(),
+        }));
+    }
+    let update = Change::Update {
+        base: Revision(1),
+        difference: Difference::default(),
+    };
+    let commit = CommitStaged {
+        stage: request(102),
+        parts: 2,
+        change: change(2, update),
+    };
+    let mut restarted = member.restarted();
+    for member in [&mut member, &mut restarted] {
+        let outcome = member
+            .apply(CommandKind::CommitStaged(commit.clone()))
+            .outcome;
+        let first = Rejection::ResourceProtected { name: "b".into() };
+        assert_eq!(outcome, Outcome::Rejected(first));
+    }
+}
+
+#[test]
+fn what_was_compared_to_another_stack_says_nothing_of_the_new_one() {
+    let mut member = Member::new();
+    member.apply(settings(250, |it| it.max_resources = 12));
+    let ten = || (0..10).map(|at| item(&format!("n{at}"), None)).collect();
+    commit(&mut member, 1, setting(ten()), None);
+    advances(&mut member);
+    let old = member.machine.stack_named("default", "large");
+    // None of these is new to the stack that is there now.
+    member.apply(CommandKind::StagePart(StagePart {
+        stage: request(102),
+        part: 0,
+        stack: old,
+        set: ten(),
+        remove: Vec::new(),
+    }));
+    let delete = Change::Delete { base: None };
+    member.apply(CommandKind::ChangeStack(change(3, delete)));
+    advances(&mut member);
+    assert_eq!(member.machine.stack_named("default", "large"), None);
+    let difference = Difference::default();
+    let commit = CommitStaged {
+        stage: request(102),
+        parts: 1,
+        change: change(2, Change::Create { difference }),
+    };
+    member.apply(CommandKind::CommitStaged(commit));
+    let five = ["a", "b", "c", "d", "e"].map(|name| item(name, None));
+    let update = CommandKind::ChangeStack(change(
+        4,
+        Change::Update {
+            base: Revision(1),
+            difference: setting(five.into()),
+        },
+    ));
+    assert!(member.machine.wants_advance(), "most of it waits");
+    let mut restarted = member.restarted();
+    for member in [&mut member, &mut restarted] {
+        let too_many = Rejection::TooManyResources {
+            count: 15,
+            limit: 12,
+        };
+        let outcome = member.apply(update.clone()).outcome;
+        assert_eq!(outcome, Outcome::Rejected(too_many));
+    }
+}
+
+#[test]
+fn a_change_under_the_id_of_a_staged_one_is_refused() {
+    let (mut member, stack) = in_motion();
+    let foreign = StagePart {
+        stage: request(2),
+        part: 0,
+        stack: Some(stack),
+        set: vec![item("foreign", None)],
+        remove: Vec::new(),
+    };
+    member.apply(CommandKind::StagePart(foreign));
+    let update = Change::Update {
+        base: Revision(1),
+        difference: setting(vec![item("own", None)]),
+    };
+    let outcome = member.apply(CommandKind::ChangeStack(change(2, update)));
+    assert!(
+        matches!(
+            outcome.outcome,
+            Outcome::Rejected(Rejection::StageIncomplete { .. })
+        ),
+        "{outcome:?}"
+    );
+    let all = take_in(&mut member, stack);
+    assert!(!names(&all).contains(&"foreign"));
 }
 
 #[test]

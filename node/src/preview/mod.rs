@@ -10,13 +10,17 @@ mod weigh;
 use std::{collections::BTreeSet, sync::Arc};
 
 use anneal_proto::v1::{self, preview_item::Item};
-use anneal_statemachine::{command::Difference, id::Text};
+use anneal_statemachine::{
+    command::Difference,
+    id::{StackId, Text},
+    row::DesiredRow,
+};
 use tokio::runtime::Handle;
 
 use self::walk::Walk;
 use crate::{
     replica::Replica,
-    submit::{Prepared, Received, Refused, Submitter, Workshop, plan_id},
+    submit::{PAGE, Prepared, Received, Refused, Submitter, Workshop, plan_id},
 };
 
 /// Previews a submission: a summary, then every resource in the order of names.
@@ -31,33 +35,31 @@ pub async fn preview(
     submitter
         .wait_for_rest(&header.namespace, &header.name)
         .await?;
-    let prepared = submitter.prepare(Arc::clone(&received)).await?;
-    let plan_id = plan_id(&header.namespace, &header.name, &prepared);
-    let base_revision = prepared.base.as_ref().map_or(0, |now| now.revision.0);
-    let warnings = prepared.warnings.clone();
-    let resources = submitter
+    submitter
         .work(move |workshop, replica, runtime| {
-            Walk::new(workshop, replica, runtime, prepared).resources()
+            let prepared = workshop.prepare(&received, replica, runtime)?;
+            let header = &received.header;
+            let mut summary = v1::PreviewSummary {
+                plan_id: plan_id(&header.namespace, &header.name, &prepared),
+                base_revision: prepared.base.as_ref().map_or(0, |now| now.revision.0),
+                warnings: prepared.warnings.clone(),
+                ..Default::default()
+            };
+            let resources = Walk::new(workshop, replica, runtime, prepared).resources()?;
+            let count =
+                |action: &str| resources.iter().filter(|it| it.action == action).count() as u64;
+            summary.create = count("create");
+            summary.update = count("update");
+            summary.replace = count("replace");
+            summary.delete = count("delete");
+            summary.take_back = count("take_back");
+            summary.unchanged = count("unchanged");
+            let resources = resources.into_iter().map(Item::Resource);
+            let items = std::iter::once(Item::Summary(summary)).chain(resources);
+            let item = |item| v1::PreviewItem { item: Some(item) };
+            Ok(items.map(item).collect())
         })
-        .await?;
-    let count = |action: &str| resources.iter().filter(|it| it.action == action).count() as u64;
-    let summary = v1::PreviewSummary {
-        plan_id,
-        base_revision,
-        create: count("create"),
-        update: count("update"),
-        replace: count("replace"),
-        delete: count("delete"),
-        take_back: count("take_back"),
-        unchanged: count("unchanged"),
-        warnings,
-    };
-    let item = |item| v1::PreviewItem { item: Some(item) };
-    let resources = resources.into_iter().map(Item::Resource);
-    Ok(std::iter::once(Item::Summary(summary))
-        .chain(resources)
-        .map(item)
-        .collect())
+        .await
 }
 
 /// The resources that a submission sets anew and must not replace: those that are protected now, or whose stack is.
@@ -66,14 +68,34 @@ pub(crate) fn protected_in(replica: &Replica, prepared: &Prepared) -> BTreeSet<T
         return BTreeSet::new();
     };
     let set = prepared.difference.set.iter().map(|set| &set.name);
-    if now.options.protect {
-        return set.cloned().collect();
+    match now.options.protect {
+        true => set.cloned().collect(),
+        false => protected_among(replica, now.id, set),
     }
-    let protected: BTreeSet<Text> =
-        replica.read(|state| state.protected_in(now.id).cloned().collect());
-    set.filter(|name| protected.contains(*name))
-        .cloned()
-        .collect()
+}
+
+/// Those of these resources of a stack that are protected now.
+fn protected_among<'a>(
+    replica: &Replica,
+    stack: StackId,
+    mut names: impl Iterator<Item = &'a Text>,
+) -> BTreeSet<Text> {
+    let mut protected = BTreeSet::new();
+    if !replica.read(|state| state.may_protect(stack)) {
+        return protected;
+    }
+    loop {
+        let page: Vec<&Text> = names.by_ref().take(PAGE).collect();
+        if page.is_empty() {
+            return protected;
+        }
+        replica.read(|state| {
+            let declared = |name: &Text| state.declared(stack, name);
+            let page = page.into_iter();
+            let page = page.filter(|name| declared(name).is_some_and(DesiredRow::protects));
+            protected.extend(page.cloned());
+        });
+    }
 }
 
 /// Refuses a submission that would replace something protected, as far as that can be told ahead.

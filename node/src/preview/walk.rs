@@ -1,7 +1,7 @@
 //! Goes through what a difference touches and, from there, through whatever refers to it: each resource when what it
 //! refers to has been weighed. What no change reaches is unchanged.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anneal_proto::v1;
 use anneal_provider::{PlanRequest, PlannedAction, TypeSchema, Values};
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use super::{
+    protected_among,
     values::{Secret, StackValues},
     weigh::{There, Weighed},
 };
@@ -115,9 +116,10 @@ impl<'a> Walk<'a> {
     /// Says of what is protected that it would not be done.
     fn refusals(&mut self) {
         let Some(now) = &self.base else { return };
-        let protected: BTreeSet<Text> = self
-            .replica
-            .read(|state| state.protected_in(now.id).cloned().collect());
+        let going = self.weighed.iter();
+        let going =
+            going.filter(|(_, (weighed, _))| matches!(weighed.action, "replace" | "delete"));
+        let protected = protected_among(self.replica, now.id, going.map(|(name, _)| name));
         for (name, (weighed, _)) in &mut self.weighed {
             let refused = match weighed.action {
                 "replace" => now.options.protect || protected.contains(name),

@@ -67,8 +67,12 @@ pub(crate) fn check(difference: &Difference) -> Result<(), TooLarge> {
 
 /// Whether there is so much to divide that nobody should wait for it.
 pub(crate) fn is_large(difference: &Difference) -> bool {
-    let set: usize = difference.set.iter().map(share).sum();
-    set + difference.remove.len() > ITEMS_LIMIT
+    let names = difference.set.len() + difference.remove.len();
+    // Each counts for one at least: of very many, what edges add need not be known.
+    names > ITEMS_LIMIT || {
+        let set: usize = difference.set.iter().map(share).sum();
+        set + difference.remove.len() > ITEMS_LIMIT
+    }
 }
 
 fn share(set: &SetResource) -> usize {

@@ -133,11 +133,7 @@ impl Submitter {
 
     /// Works a submission out, and proposes it.
     async fn attempt(&self, asked: &Asked, received: &Arc<Received>) -> Result<Answer, Refused> {
-        let prepared = self.prepare(Arc::clone(received)).await?;
-        if let Some(plan_id) = &received.header.plan_id {
-            check_plan(plan_id, asked, &prepared)?;
-        }
-        let prepared = self.spare_protected(asked, prepared).await?;
+        let prepared = self.prepare(asked.clone(), Arc::clone(received)).await?;
         let change = match &prepared.base {
             None => Changing::Create,
             Some(now) => Changing::Update(now.revision),
@@ -147,27 +143,27 @@ impl Submitter {
         Ok(Answer { warnings, ..answer })
     }
 
-    /// Works out a submission and leaves it at that.
-    ///
-    /// # Errors
-    /// As [`Refused`] says.
-    pub async fn prepare(&self, received: Arc<Received>) -> Result<Prepared, Refused> {
-        self.work(move |workshop, replica, runtime| workshop.prepare(&received, replica, runtime))
-            .await
-    }
-
-    /// Refuses what would surely replace something protected. What only a provider can tell fails when it acts.
-    async fn spare_protected(
-        &self,
-        asked: &Asked,
-        prepared: Prepared,
-    ) -> Result<Prepared, Refused> {
-        if preview::protected_in(&self.replica, &prepared).is_empty() {
+    /// Works a submission out: it is what was planned, and replaces nothing protected, as far as that can be told ahead.
+    /// What only a provider can tell fails when it acts.
+    async fn prepare(&self, asked: Asked, received: Arc<Received>) -> Result<Prepared, Refused> {
+        let (namespace, name) = (asked.namespace.clone(), asked.name.clone());
+        let (prepared, spares) = self
+            .work(move |workshop, replica, runtime| {
+                let prepared = workshop.prepare(&received, replica, runtime)?;
+                if let Some(plan_id) = &received.header.plan_id {
+                    check_plan(plan_id, &asked, &prepared)?;
+                }
+                let spares = preview::protected_in(replica, &prepared).is_empty();
+                Ok((prepared, spares))
+            })
+            .await?;
+        if spares {
             return Ok(prepared);
         }
-        self.wait_for_rest(&asked.namespace, &asked.name).await?;
+        self.wait_for_rest(&namespace, &name).await?;
         self.work(move |workshop, replica, runtime| {
-            preview::spare_protected(workshop, replica, runtime, &prepared).map(|()| prepared)
+            preview::spare_protected(workshop, replica, runtime, &prepared)?;
+            Ok(prepared)
         })
         .await
     }

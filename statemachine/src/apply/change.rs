@@ -44,6 +44,14 @@ impl Turn<'_> {
         let Some(id) = self.state.stack_named(&namespace, &name) else {
             return Outcome::Rejected(Rejection::StackNotFound { name });
         };
+        // A difference that has to wait is staged under its request. What somebody else staged under that must not mix with it.
+        if let Some(stage) = self.state.stages.get(&request) {
+            return Outcome::Rejected(Rejection::StageIncomplete {
+                stage: request,
+                present: stage.row.parts,
+                expected: 0,
+            });
+        }
         let answer = match change {
             Change::Create { .. } => unreachable!("creates were dealt with above"),
             Change::Update { base, difference } => {

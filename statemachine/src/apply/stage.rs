@@ -4,8 +4,8 @@ use crate::apply::change::Cause;
 use crate::command::{Change, CommitStaged, Difference, SetResource, StagePart};
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::{Outcome, Rejection};
-use crate::row::{Pending, RowKey, RowValue, StageRow, StagedRow};
-use crate::state::{Added, Stage};
+use crate::row::{DesiredRow, Pending, RowKey, RowValue, StageRow, StagedRow};
+use crate::state::{Compared, Stage};
 use crate::turn::Turn;
 
 impl Turn<'_> {
@@ -38,19 +38,47 @@ impl Turn<'_> {
         if let Err(rejection) = self.check_size(items + part.set.len() as u64) {
             return Outcome::Rejected(rejection);
         }
-        let added = part.stack.and_then(|id| self.added(id, &part.set));
+        let known = part.stack.filter(|id| self.state.stacks.contains_key(id));
+        let compared = known.map(|id| {
+            let set = part.set.iter();
+            let set =
+                set.map(|item| (&item.name, item.definition.as_ref().map(|it| &it.type_name)));
+            self.compare(id, set, part.remove.iter())
+        });
         self.stage_items(part.stage, &part.set, &part.remove);
-        self.stage_entry(part.stage).count_added(added);
+        self.stage_entry(part.stage).add_compared(compared);
         Outcome::Staged { parts: present + 1 }
     }
 
-    /// How many names these add to what a stack declares, if it is there.
-    fn added(&self, id: StackId, set: &[SetResource]) -> Option<Added> {
-        let stack = self.state.stacks.get(&id)?;
-        Some(Added {
+    /// Compares names that are set, each with the type that it gets, and names that are removed to what a stack declares.
+    fn compare<'a>(
+        &self,
+        id: StackId,
+        set: impl Iterator<Item = (&'a Text, Option<&'a Text>)>,
+        removed: impl Iterator<Item = &'a Text>,
+    ) -> Compared {
+        let stack = self.state.stack(id);
+        let mut compared = Compared {
             to: (id, stack.row.revision),
-            names: self.count_new(id, set.iter().map(|item| &item.name)),
-        })
+            added: 0,
+            spoilt: None,
+        };
+        let set = set.map(|(name, type_name)| (name, type_name, true));
+        let removed = removed.map(|name| (name, None, false));
+        for (name, type_after, is_set) in set.chain(removed) {
+            let before = self.state.declared(stack, name);
+            if is_set && !before.is_some_and(DesiredRow::is_defined) {
+                compared.added += 1;
+            }
+            let protects = before.is_some_and(DesiredRow::protects);
+            if protects
+                && self.type_of(before) != type_after
+                && compared.spoilt.as_ref().is_none_or(|first| name < first)
+            {
+                compared.spoilt = Some(name.clone());
+            }
+        }
+        compared
     }
 
     /// Adds a part to a staged change.
@@ -174,39 +202,28 @@ impl Turn<'_> {
         Ok((difference, cause))
     }
 
-    /// Only what is protected is looked up, and counts only where they may be exceeded: a commit must
-    /// not cost what its parts did.
+    /// What the parts were compared to as they came is not looked up again: a commit must not cost what its parts did. It does
+    /// if that is not known, after a restart, or was another revision.
     fn check_staged(&self, id: StackId, stage: &Stage, cause: Cause) -> Result<(), Rejection> {
-        let stack = self.state.stack(id);
-        let counted = stage
-            .added
-            .filter(|added| added.to == (id, stack.row.revision));
-        let new = counted.map_or_else(
-            || {
-                let set = stage.after(None).filter(|(_, item)| item.desired.is_some());
-                self.count_new(id, set.map(|(_, item)| &item.name))
-            },
-            |added| added.names,
-        );
-        self.check_room(id, new)?;
-        let kept = self.state.protected_in(stack).filter(|_| !cause.undoes());
-        for name in kept {
-            let Some(position) = stage.names.get(name) else {
-                continue;
-            };
-            let before = self.state.declared(stack, name);
-            let after = stage.item(*position).desired.as_ref();
-            if self.type_of(before) != self.type_of(after) {
-                let name = name.clone();
-                return Err(Rejection::ResourceProtected { name });
-            }
+        let now = (id, self.state.stack(id).row.revision);
+        let compared = stage.compared.clone().filter(|it| it.to == now);
+        let Compared { added, spoilt, .. } = compared.unwrap_or_else(|| {
+            let all = || stage.after(None).map(|(_, item)| item);
+            let set = all()
+                .filter_map(|item| Some((&item.name, self.type_of(Some(item.desired.as_ref()?)))));
+            let removed = all().filter(|item| item.desired.is_none());
+            self.compare(id, set, removed.map(|item| &item.name))
+        });
+        self.check_room(id, added)?;
+        match spoilt {
+            Some(name) if !cause.undoes() => Err(Rejection::ResourceProtected { name }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The staged change is a revision from now on, and is taken in when its turn comes.
     pub(crate) fn commit_stage(&mut self, id: StackId, stage: RequestId, revision: Revision) {
-        self.stage_entry(stage).row.expires_ms = None;
+        self.stage_entry(stage).commit(id, revision);
         self.touch_stage(stage);
         self.edit_stack(id)
             .queue

@@ -20,7 +20,7 @@ pub(crate) use blobs::Catalogue;
 pub(crate) use engine::Engine;
 pub(crate) use instance::Instance;
 pub(crate) use names::Held;
-pub(crate) use queue::{Added, Stage};
+pub(crate) use queue::{Compared, Stage};
 pub(crate) use resource::{Resource, Slot, Span, Trouble};
 pub(crate) use stack::Stack;
 pub(crate) use table::Table;

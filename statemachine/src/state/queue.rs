@@ -5,11 +5,26 @@ use crate::id::{Revision, StackId, Text};
 use crate::row::{DesiredRow, StageRow, StagedRow};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Names that the parts of a staged change add to what a stack declares at a revision.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Added {
+/// The parts of a staged change beside what a stack declares at a revision.
+#[derive(Clone, Debug)]
+pub(crate) struct Compared {
     pub(crate) to: (StackId, Revision),
-    pub(crate) names: u64,
+    /// How many names they add.
+    pub(crate) added: u64,
+    /// The first, in the order of names, of what is protected and they would not keep.
+    pub(crate) spoilt: Option<Text>,
+}
+
+impl Compared {
+    /// Together with another part, if that was compared to the same.
+    fn and(self, part: Compared) -> Option<Compared> {
+        let both = self.to == part.to;
+        both.then(|| Compared {
+            to: self.to,
+            added: self.added + part.added,
+            spoilt: self.spoilt.into_iter().chain(part.spoilt).min(),
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -21,8 +36,8 @@ pub(crate) struct Stage {
     pub(crate) names: BTreeMap<Text, u32>,
     /// Names of items that are to be protected.
     pub(crate) protected: BTreeSet<Text>,
-    /// Counted as the parts came. It is in no row: after a restart it is not known, and has to be counted anew.
-    pub(crate) added: Option<Added>,
+    /// Compared as the parts came. It is in no row: after a restart it is not known, and has to be found out anew.
+    pub(crate) compared: Option<Compared>,
 }
 
 /// What is left of one row: items leave at the front as they are taken in.
@@ -53,27 +68,31 @@ impl Stage {
             rows: BTreeMap::new(),
             names: BTreeMap::new(),
             protected: BTreeSet::new(),
-            added: None,
+            compared: None,
         }
     }
 
-    /// Another part adds so much; `None`: it is not known.
-    pub(crate) fn count_added(&mut self, part: Option<Added>) {
-        let is_first = self.row.parts == 1;
-        self.added = match (self.added, part) {
-            (None, part) if is_first => part,
-            (Some(before), Some(part)) if before.to == part.to => Some(Added {
-                names: before.names + part.names,
-                ..part
-            }),
+    /// Another part was compared; `None`: it could not be.
+    pub(crate) fn add_compared(&mut self, part: Option<Compared>) {
+        self.compared = match (self.compared.take(), part) {
+            (None, part) if self.row.parts == 1 => part,
+            (Some(before), Some(part)) => before.and(part),
             _ => None,
         };
     }
 
+    /// It is committed as this revision of a stack: what was compared to anything but the one before says nothing of it.
+    pub(crate) fn commit(&mut self, stack: StackId, revision: Revision) {
+        self.row.expires_ms = None;
+        let compared = self.compared.take();
+        self.compared = compared.filter(|it| it.to.0 == stack && it.to.1.next() == revision);
+    }
+
     /// Names that it adds to what its stack declares, at most.
     pub(crate) fn may_add(&self) -> u64 {
-        let all = self.names.len() as u64;
-        self.added.map_or(all, |added| added.names)
+        let left = self.names.len() as u64;
+        let compared = self.compared.as_ref();
+        compared.map_or(left, |compared| compared.added.min(left))
     }
 
     /// The item at a position at which one is left.

@@ -65,11 +65,13 @@ impl StateMachine {
         })
     }
 
-    /// The names of a stack's protected resources.
-    pub fn protected_in(&self, id: StackId) -> impl Iterator<Item = &Text> {
+    /// Whether any of a stack's resources may be protected; which ones, what is declared of each tells.
+    pub fn may_protect(&self, id: StackId) -> bool {
         let stack = self.state.stacks.get(&id);
-        let protected = stack.map(|stack| self.state.protected_in(stack));
-        protected.into_iter().flatten()
+        stack.is_some_and(|stack| {
+            let mut waiting = self.state.stages_of(stack);
+            !stack.protected.is_empty() || waiting.any(|(_, stage)| !stage.protected.is_empty())
+        })
     }
 
     /// The stack that has this name.

@@ -128,7 +128,12 @@ impl Turn<'_> {
     /// How many of these names the stack does not declare.
     pub(crate) fn count_new<'a>(&self, id: StackId, names: impl Iterator<Item = &'a Text>) -> u64 {
         let stack = self.state.stack(id);
-        let is_new = |name: &&Text| !self.state.declared(stack, name).is_some_and(is_defined);
+        let is_new = |name: &&Text| {
+            !self
+                .state
+                .declared(stack, name)
+                .is_some_and(DesiredRow::is_defined)
+        };
         names.filter(is_new).count() as u64
     }
 
@@ -152,7 +157,7 @@ impl Turn<'_> {
             false => stack.desired,
             true => {
                 let all = self.state.declared_after(stack, None);
-                all.filter(|(_, desired)| desired.is_some_and(is_defined))
+                all.filter(|(_, desired)| desired.is_some_and(DesiredRow::is_defined))
                     .count() as u64
             }
         };
@@ -200,10 +205,6 @@ impl Turn<'_> {
             None => Ok(()),
         }
     }
-}
-
-fn is_defined(desired: &DesiredRow) -> bool {
-    desired.definition.is_some()
 }
 
 fn check_names(difference: &Difference) -> Result<(), Rejection> {
