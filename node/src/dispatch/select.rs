@@ -33,7 +33,7 @@ const MAX_PASSED_OVER: usize = 256;
 const MAX_PASSED_OVER_IN_ALL: usize = 1_024;
 /// A resource with more dependents than this is no link of a chain: they are better spread over engines.
 const MAX_FOLLOWED: usize = MAX_CHUNK_STEPS;
-/// Of what engines carry of inline actions, this part may be one stack's while others have work, too: it is what they wait for.
+/// Of what engines carry of inline actions, this part may be a stack's while a small one has work, too: it is what that waits for.
 const PART_IN_COMPANY: u64 = 4;
 /// How long a call may take if neither the resource nor its type says: an hour, as Heat gives a whole stack.
 const CALL_TIME_MS: u64 = 60 * 60 * 1_000;
@@ -195,7 +195,7 @@ impl Selector {
             let taken = &batch.picked[before..];
             let took = i64::try_from(taken.len()).unwrap_or(i64::MAX);
             self.turns.took(stack, credit, took);
-            if took > 0 {
+            if took > 0 && is_small(moment, stack) {
                 self.company.served(stack, moment.now);
             }
             let got = |weight: &Weight| taken.iter().any(|picked| picked.weight == *weight);
@@ -338,10 +338,10 @@ impl Selector {
         most.saturating_sub(view.running + under_way)
     }
 
-    /// It has a share only, for the sake of others. Calls hold nobody up: they wait for an outside world.
+    /// It has a share only, for the sake of small ones. Calls hold nobody up: they wait for an outside world.
     fn leaves_room(&self, moment: &Moment<'_>, stack: StackId) -> bool {
         let is_inline = |type_name: &Text| self.weight(type_name) == Weight::Inline;
-        self.company.is_there(moment.now) && moment.machine.ready_types(stack).all(is_inline)
+        self.company.has(&stack, moment.now) && moment.machine.ready_types(stack).all(is_inline)
     }
 
     /// Takes a piece of work, and what may travel with it; returns how many items that is.
@@ -500,7 +500,7 @@ struct Batch {
     picked: Vec<Picked>,
     chunks: u32,
     passed_over: usize,
-    /// Inline actions that a stack may have while others have work, too.
+    /// Inline actions that a stack may have while a small one has work, too.
     share: u64,
     /// What there was no room for in the present turn.
     wanting: BTreeSet<Weight>,
@@ -511,6 +511,16 @@ impl Batch {
         self.chunks += 1;
         self.chunks
     }
+}
+
+/// Whether no more than a batch is left of a stack's work: its user waits for the way, not for the amount.
+fn is_small(moment: &Moment<'_>, stack: StackId) -> bool {
+    let view = moment.machine.stack(stack);
+    view.is_some_and(|view| {
+        let counts = view.counts;
+        let left = counts.waiting + counts.ready + counts.in_flight + counts.unwanted;
+        left <= MAX_BATCH_ITEMS as u64 && view.row.queue.is_empty()
+    })
 }
 
 fn add(chunk: &mut Chunk, work: Work) {

@@ -183,6 +183,19 @@ fn a_small_stack_is_in_the_first_batch_however_large_the_other_is() {
 }
 
 #[test]
+fn two_large_ones_have_all_that_engines_carry_between_them() {
+    let mut bench = Bench::new();
+    for member in 1..=4 {
+        bench.engine(member, 64);
+    }
+    let one = bench.stack("one", 2_000, INLINE, false, None);
+    let other = bench.stack("other", 2_000, INLINE, false, None);
+    let picked = bench.decide();
+    assert_eq!(picked.len(), MAX_BATCH_ITEMS);
+    assert_eq!(of(&picked, one), of(&picked, other));
+}
+
+#[test]
 fn calls_are_not_held_back_for_company() {
     let mut bench = Bench::new();
     for member in 1..=4 {
