@@ -51,9 +51,9 @@ pub struct Flags {
     /// Plot the time of the create over the size, one line a shape, to this file as SVG
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Plot along what an earlier run wrote as JSON, of shapes that this one does not measure
-    #[arg(long, value_name = "FILE", requires = "svg")]
-    along: Option<PathBuf>,
+    /// Plot along what earlier runs wrote as JSON, of shapes and sizes that this one does not measure
+    #[arg(long, value_name = "FILE", value_delimiter = ',', requires = "svg")]
+    along: Vec<PathBuf>,
 }
 
 /// Of what an earlier run wrote, what is plotted.
@@ -262,10 +262,8 @@ fn write(flags: &Flags, report: &Report) -> Result<(), String> {
             flags.members.count()
         );
         let mut points = creates(report.measured.iter().map(to_plot));
-        if let Some(path) = &flags.along {
-            for (shape, earlier) in read_along(path)? {
-                points.entry(shape).or_insert(earlier);
-            }
+        for path in &flags.along {
+            add_missing(&mut points, read_along(path)?);
         }
         let drawn = plot(&title, "resources", "seconds", &lines(points));
         put(path, &drawn.ok_or("there is nothing to plot")?)?;
@@ -295,6 +293,18 @@ fn creates<'a>(measured: impl Iterator<Item = (&'a str, &'a str, usize, f64)>) -
         }
     }
     points
+}
+
+/// Adds what was measured elsewhere, of shapes and sizes that are not among the points.
+fn add_missing(points: &mut Points, elsewhere: Points) {
+    for (shape, of_shape) in elsewhere {
+        let present = points.entry(shape).or_default();
+        for (size, seconds) in of_shape {
+            if present.iter().all(|(at, _)| *at != size) {
+                present.push((size, seconds));
+            }
+        }
+    }
 }
 
 fn read_along(path: &Path) -> Result<Points, String> {
@@ -362,6 +372,20 @@ mod tests {
         assert_eq!(slopes[1].time_exponent, None);
         let lines = lines(creates(seen.iter().map(to_plot)));
         assert_eq!(lines[1].points, [(1_000.0, 0.2), (10_000.0, 2.0)]);
+    }
+
+    #[test]
+    fn what_was_measured_elsewhere_fills_gaps_only() {
+        let of = |all: &[Measured]| creates(all.iter().map(to_plot));
+        let mut points = of(&[measured(Shape::Flat, 1_000, 0.2)]);
+        let elsewhere = [
+            measured(Shape::Flat, 1_000, 9.0),
+            measured(Shape::Flat, 10_000, 2.0),
+            measured(Shape::Dag, 1_000, 0.3),
+        ];
+        add_missing(&mut points, of(&elsewhere));
+        assert_eq!(points["flat"], [(1_000.0, 0.2), (10_000.0, 2.0)]);
+        assert_eq!(points["dag"], [(1_000.0, 0.3)]);
     }
 
     #[test]
