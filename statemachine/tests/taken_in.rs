@@ -40,17 +40,27 @@ fn change(number: u8, change: Change) -> ChangeStack {
     }
 }
 
+/// A part of a staged change; what else a difference says is not among it.
+fn part(stage: RequestId, part: u32, stack: Option<StackId>, content: Difference) -> CommandKind {
+    CommandKind::StagePart(StagePart {
+        stage,
+        part,
+        stack,
+        set: content.set,
+        remove: content.remove,
+    })
+}
+
 /// Stages a difference and commits it.
 fn commit(member: &mut Member, number: u8, mut whole: Difference, base: Option<u64>) -> Outcome {
     let stage = request(number + 100);
-    let part = StagePart {
-        stage,
-        part: 0,
-        stack: base.and_then(|_| member.machine.stack_named("default", "large")),
+    let content = Difference {
         set: std::mem::take(&mut whole.set),
         remove: std::mem::take(&mut whole.remove),
+        ..Difference::default()
     };
-    member.apply(CommandKind::StagePart(part));
+    let stack = base.and_then(|_| member.machine.stack_named("default", "large"));
+    member.apply(part(stage, 0, stack, content));
     let last = match base {
         None => Change::Create { difference: whole },
         Some(base) => Change::Update {
@@ -275,19 +285,16 @@ fn what_parts_would_spoil_is_told_by_the_first_name_and_after_a_restart_by_the_s
         definition: item("other", None).definition,
         ..item("a", None)
     };
-    let parts = [
-        (vec![kept], vec!["d"]),
-        (vec![other_type("c"), item("new", None)], vec!["b"]),
-    ];
-    for (part, (set, remove)) in (0..).zip(parts) {
-        member.apply(CommandKind::StagePart(StagePart {
-            stage: request(102),
-            part,
-            stack,
-            set,
-            remove: remove.into_iter().map(Text::from).collect(),
-        }));
-    }
+    let first = Difference {
+        set: vec![kept],
+        ..removing(&["d"])
+    };
+    let second = Difference {
+        set: vec![other_type("c"), item("new", None)],
+        ..removing(&["b"])
+    };
+    member.apply(part(request(102), 0, stack, first));
+    member.apply(part(request(102), 1, stack, second));
     let update = Change::Update {
         base: Revision(1),
         difference: Difference::default(),
@@ -316,13 +323,7 @@ fn what_was_compared_to_another_stack_says_nothing_of_the_new_one() {
     advances(&mut member);
     let old = member.machine.stack_named("default", "large");
     // None of these is new to the stack that is there now.
-    member.apply(CommandKind::StagePart(StagePart {
-        stage: request(102),
-        part: 0,
-        stack: old,
-        set: ten(),
-        remove: Vec::new(),
-    }));
+    member.apply(part(request(102), 0, old, setting(ten())));
     let delete = Change::Delete { base: None };
     member.apply(CommandKind::ChangeStack(change(3, delete)));
     advances(&mut member);
@@ -357,14 +358,8 @@ fn what_was_compared_to_another_stack_says_nothing_of_the_new_one() {
 #[test]
 fn a_change_under_the_id_of_a_staged_one_is_refused() {
     let (mut member, stack) = in_motion();
-    let foreign = StagePart {
-        stage: request(2),
-        part: 0,
-        stack: Some(stack),
-        set: vec![item("foreign", None)],
-        remove: Vec::new(),
-    };
-    member.apply(CommandKind::StagePart(foreign));
+    let foreign = setting(vec![item("foreign", None)]);
+    member.apply(part(request(2), 0, Some(stack), foreign));
     let update = Change::Update {
         base: Revision(1),
         difference: setting(vec![item("own", None)]),
@@ -415,13 +410,8 @@ fn a_full_stack_can_be_changed_and_a_restart_counts_the_same() {
     take_in(&mut member, stack);
     member.apply(settings(251, |it| it.max_resources = 11));
     let staged = |member: &mut Member, number: u8, set: Vec<SetResource>| {
-        member.apply(CommandKind::StagePart(StagePart {
-            stage: request(number + 100),
-            part: 0,
-            stack: Some(stack),
-            set,
-            remove: Vec::new(),
-        }));
+        let stage = request(number + 100);
+        member.apply(part(stage, 0, Some(stack), setting(set)));
     };
     let committed = |member: &mut Member, number: u8| {
         let update = Change::Update {
@@ -543,13 +533,7 @@ fn what_is_being_dropped_is_not_committed() {
     member.apply(settings(250, |settings| settings.stage_lifetime_ms = 0));
     let stage = request(101);
     let set = (0..8).map(|at| item(&format!("r{at}"), None)).collect();
-    member.apply(CommandKind::StagePart(StagePart {
-        stage,
-        part: 0,
-        stack: None,
-        set,
-        remove: Vec::new(),
-    }));
+    member.apply(part(stage, 0, None, setting(set)));
     member.apply(CommandKind::FireDeadlines);
     let difference = Difference::default();
     let commit = CommitStaged {

@@ -41,6 +41,15 @@ impl Bench {
         }
     }
 
+    /// One with so many engines of 64.
+    fn of_engines(count: u64) -> Self {
+        let mut bench = Self::new();
+        for member in 1..=count {
+            bench.engine(member, 64);
+        }
+        bench
+    }
+
     /// How many actions of a type may begin in a second.
     fn limit_of(&self, type_name: &str) -> Option<usize> {
         let limits = self.registry.schema(type_name)?.limits;
@@ -166,10 +175,7 @@ fn of(picked: &[Picked], stack: StackId) -> usize {
 
 #[test]
 fn a_small_stack_is_in_the_first_batch_however_large_the_other_is() {
-    let mut bench = Bench::new();
-    for member in 1..=4 {
-        bench.engine(member, 64);
-    }
+    let mut bench = Bench::of_engines(4);
     let large = bench.stack("large", 2_000, INLINE, false, None);
     let small = bench.stack("small", 10, INLINE, false, None);
     let picked = bench.decide();
@@ -184,10 +190,7 @@ fn a_small_stack_is_in_the_first_batch_however_large_the_other_is() {
 
 #[test]
 fn two_large_ones_have_all_that_engines_carry_between_them() {
-    let mut bench = Bench::new();
-    for member in 1..=4 {
-        bench.engine(member, 64);
-    }
+    let mut bench = Bench::of_engines(4);
     let one = bench.stack("one", 2_000, INLINE, false, None);
     let other = bench.stack("other", 2_000, INLINE, false, None);
     let picked = bench.decide();
@@ -197,10 +200,7 @@ fn two_large_ones_have_all_that_engines_carry_between_them() {
 
 #[test]
 fn calls_are_not_held_back_for_company() {
-    let mut bench = Bench::new();
-    for member in 1..=4 {
-        bench.engine(member, 64);
-    }
+    let mut bench = Bench::of_engines(4);
     let large = bench.stack("large", 2_000, CALL, false, None);
     let small = bench.stack("small", 10, INLINE, false, None);
     let picked = bench.decide();
@@ -211,10 +211,7 @@ fn calls_are_not_held_back_for_company() {
 
 #[test]
 fn nothing_is_picked_twice_while_its_proposal_is_under_way() {
-    let mut bench = Bench::new();
-    for member in 1..=8 {
-        bench.engine(member, 64);
-    }
+    let mut bench = Bench::of_engines(8);
     bench.stack("one", 400, INLINE, false, None);
     let first = bench.decide();
     let second = bench.decide();
