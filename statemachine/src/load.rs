@@ -6,7 +6,7 @@ mod fill;
 use crate::command::Stamp;
 use crate::id::ResourceId;
 use crate::row::{RowKey, RowValue};
-use crate::state::State;
+use crate::state::{State, Tally};
 use crate::turn::Turn;
 
 /// Rows that make no state.
@@ -38,7 +38,13 @@ pub(crate) fn load(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result
     if let Some(change) = applied.rows.into_iter().next() {
         return Err(LoadError::NotAtRest(change.key));
     }
-    for stack in state.stacks.values_mut() {
+    let declared = state
+        .stacks
+        .values()
+        .map(|stack| state.count_declared(stack));
+    let declared: Vec<Tally> = declared.collect();
+    for (stack, declared) in state.stacks.values_mut().zip(declared) {
+        stack.declared = declared;
         stack.converged =
             stack.settled() && !stack.row.deleting && stack.row.named && stack.unwanted == 0;
     }

@@ -121,6 +121,7 @@ const DEMANDED: &[&str] = &[
     "no verdict, no effect",
     "no verdict, the effect comes later",
     "provider fails before any effect",
+    "rejected: too many resources",
     "something happens while a cone waits to hear",
     "what was half told is settled no more",
 ];
@@ -195,6 +196,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
     (
         6_114_625,
         "a name is held by what waits for a successor that can't have its own, and a person has removed it",
+    ),
+    (
+        9_017_669,
+        "a second object of a call that outlived its time is deleted, of two of which the other was stood on, and has vanished",
     ),
 ];
 

@@ -100,9 +100,12 @@ fn protected(name: &str) -> SetResource {
 /// What should be, as all readers see it; asked name by name it is the same.
 fn declared(member: &Member, stack: StackId) -> Vec<(Text, DesiredRow)> {
     let all = member.machine.declared_after(stack, None);
+    let mut protected = 0;
     for (name, desired) in all {
         assert_eq!(member.machine.declared(stack, name), desired, "{name}");
+        protected += u64::from(desired.is_some_and(DesiredRow::protects));
     }
+    assert_eq!(member.machine.protected(stack), protected);
     member
         .machine
         .declared_after(stack, None)
@@ -221,7 +224,6 @@ fn a_deletion_empties_it_at_once() {
 fn what_waits_to_be_protected_is_protected() {
     let (mut member, stack) = in_motion();
     let of = |member: &Member| -> Vec<Text> {
-        assert!(member.machine.may_protect(stack));
         let all = declared(member, stack).into_iter();
         all.filter(|(_, desired)| desired.protects())
             .map(|(name, _)| name)
@@ -402,6 +404,43 @@ fn what_waits_counts_among_how_many_there_may_be() {
     let outcome = member.apply(CommandKind::ChangeStack(change(4, one_is_new)));
     assert!(matches!(outcome.outcome, Outcome::Stack(_)));
     assert_eq!(take_in(&mut member, stack).len(), 12);
+}
+
+#[test]
+fn in_a_full_stack_names_can_be_exchanged_one_or_all_while_it_is_taken_in() {
+    let (mut member, stack) = in_motion();
+    member.apply(settings(251, |it| it.max_resources = 11));
+    let exchange = Difference {
+        set: vec![item("s", None)],
+        ..removing(&["r1"])
+    };
+    let update = Change::Update {
+        base: Revision(1),
+        difference: exchange,
+    };
+    let outcome = member.apply(CommandKind::ChangeStack(change(2, update)));
+    assert!(matches!(outcome.outcome, Outcome::Stack(_)), "{outcome:?}");
+    let all = take_in(&mut member, stack);
+    assert!(all.len() == 11 && names(&all).contains(&"s"));
+    let unprotected = setting(vec![item("a0", None), item("z9", None)]);
+    commit(&mut member, 3, unprotected, Some(2));
+    let new = (0..11).map(|at| item(&format!("t{at}"), None));
+    let exchange = Difference {
+        set: new.collect(),
+        remove: all.into_iter().map(|(name, _)| name).collect(),
+        ..Difference::default()
+    };
+    let outcome = commit(&mut member, 4, exchange, Some(3));
+    assert!(matches!(outcome, Outcome::Stack(_)), "{outcome:?}");
+    let all = take_in(&mut member, stack);
+    assert!(all.len() == 11 && names(&all).iter().all(|name| name.starts_with('t')));
+    let one_more = setting(vec![item("one-more", None)]);
+    let too_many = Rejection::TooManyResources {
+        count: 12,
+        limit: 11,
+    };
+    let outcome = commit(&mut member, 5, one_more, Some(4));
+    assert_eq!(outcome, Outcome::Rejected(too_many));
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn protected_among<'a>(
     mut names: impl Iterator<Item = &'a Text>,
 ) -> BTreeSet<Text> {
     let mut protected = BTreeSet::new();
-    if !replica.read(|state| state.may_protect(stack)) {
+    if replica.read(|state| state.protected(stack)) == 0 {
         return protected;
     }
     loop {

@@ -9,6 +9,7 @@ use crate::event::EventKind;
 use crate::id::{Revision, StackId, Text};
 use crate::outcome::{Outcome, Rejection, StackAnswer};
 use crate::row::Pending;
+use crate::state::Tally;
 use crate::turn::Turn;
 
 /// How a revision came about.
@@ -37,7 +38,7 @@ impl Turn<'_> {
         } = change;
         if let Change::Create { difference } = change {
             return match self.check_create(&namespace, &name, &difference) {
-                Ok(()) => self.create(namespace, name, difference),
+                Ok(declared) => self.create(namespace, name, difference, declared),
                 Err(rejection) => Outcome::Rejected(rejection),
             };
         }
@@ -82,9 +83,15 @@ impl Turn<'_> {
         })
     }
 
-    fn create(&mut self, namespace: Text, name: Text, difference: Difference) -> Outcome {
+    fn create(
+        &mut self,
+        namespace: Text,
+        name: Text,
+        difference: Difference,
+        declared: Tally,
+    ) -> Outcome {
         let id = self.add_stack(namespace, name);
-        let revision = self.revise(id, &difference, Cause::Declared);
+        let revision = self.revise(id, &difference, Cause::Declared, declared);
         self.take_difference(id, revision, &difference);
         self.answer(id, false)
     }
@@ -105,9 +112,9 @@ impl Turn<'_> {
             self.take_unchanged(id);
             return Ok(true);
         }
-        self.check_difference(id, &difference, cause)?;
+        let declared = self.check_difference(id, &difference, cause)?;
         let waits = self.state.stack(id).takes_in();
-        let revision = self.revise(id, &difference, cause);
+        let revision = self.revise(id, &difference, cause, declared);
         if waits {
             self.stage_difference(id, request, revision, &difference);
         } else {
@@ -165,7 +172,8 @@ impl Turn<'_> {
             self.take_unchanged(id);
             return Ok(true);
         }
-        let revision = self.revise(id, &Difference::default(), Cause::Declared);
+        let (nothing, declared) = (Difference::default(), Tally::default());
+        let revision = self.revise(id, &nothing, Cause::Declared, declared);
         let row = self.edit_stack(id);
         row.deleting = true;
         row.queue.push(Pending::Clear {

@@ -5,6 +5,7 @@ mod advance;
 mod assign;
 mod change;
 mod cluster;
+mod compare;
 mod desire;
 mod engine;
 mod history;

@@ -1,11 +1,12 @@
 //! Staged changes: parts do the heavy work as they arrive, one last entry switches, all or nothing.
 
 use crate::apply::change::Cause;
+use crate::apply::compare::Next;
 use crate::command::{Change, CommitStaged, Difference, SetResource, StagePart};
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::outcome::{Outcome, Rejection};
-use crate::row::{DesiredRow, Pending, RowKey, RowValue, StageRow, StagedRow};
-use crate::state::{Compared, Stage};
+use crate::row::{Pending, RowKey, RowValue, StageRow, StagedRow};
+use crate::state::{Stage, Tally};
 use crate::turn::Turn;
 
 impl Turn<'_> {
@@ -34,51 +35,17 @@ impl Turn<'_> {
         if let Some(name) = repeated(stage, &part) {
             return Outcome::Rejected(Rejection::DuplicateResource { name });
         }
-        let items = stage.map_or(0, |stage| u64::from(stage.row.items));
-        if let Err(rejection) = self.check_size(items + part.set.len() as u64) {
+        let (sets, removes) = stage.map_or((0, 0), Stage::size);
+        let sets = self.check_size(sets + part.set.len() as u64);
+        let removes = self.check_size(removes + part.remove.len() as u64);
+        if let Err(rejection) = sets.and(removes) {
             return Outcome::Rejected(rejection);
         }
         let known = part.stack.filter(|id| self.state.stacks.contains_key(id));
-        let compared = known.map(|id| {
-            let set = part.set.iter();
-            let set =
-                set.map(|item| (&item.name, item.definition.as_ref().map(|it| &it.type_name)));
-            self.compare(id, set, part.remove.iter())
-        });
+        let compared = self.compare(known, Next::of(&part.set, &part.remove));
         self.stage_items(part.stage, &part.set, &part.remove);
         self.stage_entry(part.stage).add_compared(compared);
         Outcome::Staged { parts: present + 1 }
-    }
-
-    /// Compares names that are set, each with the type that it gets, and names that are removed to what a stack declares.
-    fn compare<'a>(
-        &self,
-        id: StackId,
-        set: impl Iterator<Item = (&'a Text, Option<&'a Text>)>,
-        removed: impl Iterator<Item = &'a Text>,
-    ) -> Compared {
-        let stack = self.state.stack(id);
-        let mut compared = Compared {
-            to: (id, stack.row.revision),
-            added: 0,
-            spoilt: None,
-        };
-        let set = set.map(|(name, type_name)| (name, type_name, true));
-        let removed = removed.map(|name| (name, None, false));
-        for (name, type_after, is_set) in set.chain(removed) {
-            let before = self.state.declared(stack, name);
-            if is_set && !before.is_some_and(DesiredRow::is_defined) {
-                compared.added += 1;
-            }
-            let protects = before.is_some_and(DesiredRow::protects);
-            if protects
-                && self.type_of(before) != type_after
-                && compared.spoilt.as_ref().is_none_or(|first| name < first)
-            {
-                compared.spoilt = Some(name.clone());
-            }
-        }
-        compared
     }
 
     /// Adds a part to a staged change.
@@ -172,9 +139,9 @@ impl Turn<'_> {
             _ => Err(Rejection::NotACommit),
         };
         match checked {
-            Ok((difference, cause)) => {
+            Ok((difference, cause, declared)) => {
                 let id = id.unwrap_or_else(|| self.add_stack(change.namespace, change.name));
-                let revision = self.revise(id, &difference, cause);
+                let revision = self.revise(id, &difference, cause, declared);
                 self.commit_stage(id, stage, revision);
                 self.work_off(id, self.items_per_entry());
                 self.answer(id, false)
@@ -192,38 +159,34 @@ impl Turn<'_> {
         stage: RequestId,
         difference: Difference,
         cause: Cause,
-    ) -> Result<(Difference, Cause), Rejection> {
+    ) -> Result<(Difference, Cause, Tally), Rejection> {
         if !difference.set.is_empty() || !difference.remove.is_empty() {
             return Err(Rejection::NotACommit);
         }
-        if let Some(id) = id {
-            self.check_staged(id, &self.state.stages[&stage], cause)?;
-        }
-        Ok((difference, cause))
+        let declared = self.check_staged(id, &self.state.stages[&stage], cause)?;
+        Ok((difference, cause, declared))
     }
 
     /// What the parts were compared to as they came is not looked up again: a commit must not cost what its parts did. It does
     /// if that is not known, after a restart, or was another revision.
-    fn check_staged(&self, id: StackId, stage: &Stage, cause: Cause) -> Result<(), Rejection> {
-        let now = (id, self.state.stack(id).row.revision);
+    fn check_staged(
+        &self,
+        id: Option<StackId>,
+        stage: &Stage,
+        cause: Cause,
+    ) -> Result<Tally, Rejection> {
+        let now = id.map(|id| (id, self.state.stack(id).row.revision));
         let compared = stage.compared.clone().filter(|it| it.to == now);
-        let Compared { added, spoilt, .. } = compared.unwrap_or_else(|| {
-            let all = || stage.after(None).map(|(_, item)| item);
-            let set = all()
-                .filter_map(|item| Some((&item.name, self.type_of(Some(item.desired.as_ref()?)))));
-            let removed = all().filter(|item| item.desired.is_none());
-            self.compare(id, set, removed.map(|item| &item.name))
+        let compared = compared.unwrap_or_else(|| {
+            let items = stage.after(None).map(|(_, item)| self.next_of(item));
+            self.compare(id, items)
         });
-        self.check_room(id, added)?;
-        match spoilt {
-            Some(name) if !cause.undoes() => Err(Rejection::ResourceProtected { name }),
-            _ => Ok(()),
-        }
+        self.check_compared(compared, cause)
     }
 
     /// The staged change is a revision from now on, and is taken in when its turn comes.
     pub(crate) fn commit_stage(&mut self, id: StackId, stage: RequestId, revision: Revision) {
-        self.stage_entry(stage).commit(id, revision);
+        self.stage_entry(stage).commit();
         self.touch_stage(stage);
         self.edit_stack(id)
             .queue

@@ -3,7 +3,7 @@
 
 use crate::id::{RequestId, Text};
 use crate::row::{DesiredRow, Pending};
-use crate::state::{Stack, Stage, State};
+use crate::state::{Stack, Stage, State, Tally};
 use std::collections::btree_map;
 use std::iter::Peekable;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -74,6 +74,23 @@ impl State {
             let declared = self.waiting(stack, name).unwrap_or_else(taken_in);
             Some((name, declared))
         })
+    }
+
+    /// How much a stack declares, counted out. It costs as much only if something waits to be taken in.
+    pub(crate) fn count_declared(&self, stack: &Stack) -> Tally {
+        let moves = |step: &Pending| !matches!(step, Pending::Forgive);
+        if !stack.row.queue.iter().any(moves) {
+            return Tally {
+                defined: stack.desired,
+                protected: stack.protected.len() as u64,
+            };
+        }
+        let mut tally = Tally::default();
+        for (_, desired) in self.declared_after(stack, None) {
+            let protects = desired.is_some_and(DesiredRow::protects);
+            tally.count(desired.is_some_and(DesiredRow::is_defined), protects);
+        }
+        tally
     }
 
     /// Resources that are protected.

@@ -10,6 +10,7 @@ pub(crate) mod queue;
 pub(crate) mod resource;
 pub(crate) mod stack;
 mod table;
+mod tally;
 
 use crate::id::{InstanceId, RequestId, ResourceId, StackId, Text};
 use crate::outcome::Outcome;
@@ -20,10 +21,11 @@ pub(crate) use blobs::Catalogue;
 pub(crate) use engine::Engine;
 pub(crate) use instance::Instance;
 pub(crate) use names::Held;
-pub(crate) use queue::{Compared, Stage};
+pub(crate) use queue::Stage;
 pub(crate) use resource::{Resource, Slot, Span, Trouble};
 pub(crate) use stack::Stack;
 pub(crate) use table::Table;
+pub(crate) use tally::{Compared, Tally};
 
 /// Everything. Maps are ordered, so that no order can come from a hash.
 #[derive(Clone, Debug, Default)]

@@ -1,31 +1,10 @@
 //! Staged changes: parts that have arrived and wait to be committed, or to be taken in. Knows nothing
 //! of what they do.
 
-use crate::id::{Revision, StackId, Text};
+use crate::id::Text;
 use crate::row::{DesiredRow, StageRow, StagedRow};
+use crate::state::Compared;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// The parts of a staged change beside what a stack declares at a revision.
-#[derive(Clone, Debug)]
-pub(crate) struct Compared {
-    pub(crate) to: (StackId, Revision),
-    /// How many names they add.
-    pub(crate) added: u64,
-    /// The first, in the order of names, of what is protected and they would not keep.
-    pub(crate) spoilt: Option<Text>,
-}
-
-impl Compared {
-    /// Together with another part, if that was compared to the same.
-    fn and(self, part: Compared) -> Option<Compared> {
-        let both = self.to == part.to;
-        both.then(|| Compared {
-            to: self.to,
-            added: self.added + part.added,
-            spoilt: self.spoilt.into_iter().chain(part.spoilt).min(),
-        })
-    }
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
@@ -34,6 +13,8 @@ pub(crate) struct Stage {
     rows: BTreeMap<u32, Rest>,
     /// Positions by name.
     pub(crate) names: BTreeMap<Text, u32>,
+    /// How many of them are set, not removed.
+    sets: u64,
     /// Names of items that are to be protected.
     pub(crate) protected: BTreeSet<Text>,
     /// Compared as the parts came. It is in no row: after a restart it is not known, and has to be found out anew.
@@ -67,32 +48,29 @@ impl Stage {
             row,
             rows: BTreeMap::new(),
             names: BTreeMap::new(),
+            sets: 0,
             protected: BTreeSet::new(),
             compared: None,
         }
     }
 
-    /// Another part was compared; `None`: it could not be.
-    pub(crate) fn add_compared(&mut self, part: Option<Compared>) {
-        self.compared = match (self.compared.take(), part) {
-            (None, part) if self.row.parts == 1 => part,
-            (Some(before), Some(part)) => before.and(part),
-            _ => None,
+    /// Resources that it sets, and names that it removes.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        (self.sets, self.names.len() as u64 - self.sets)
+    }
+
+    /// Another part was compared.
+    pub(crate) fn add_compared(&mut self, part: Compared) {
+        self.compared = match self.compared.take() {
+            None if self.row.parts == 1 => Some(part),
+            before => before.and_then(|before| before.and(part)),
         };
     }
 
-    /// It is committed as this revision of a stack: what was compared to anything but the one before says nothing of it.
-    pub(crate) fn commit(&mut self, stack: StackId, revision: Revision) {
+    /// It is a revision of a stack from now on, and compared to that no more.
+    pub(crate) fn commit(&mut self) {
         self.row.expires_ms = None;
-        let compared = self.compared.take();
-        self.compared = compared.filter(|it| it.to.0 == stack && it.to.1.next() == revision);
-    }
-
-    /// Names that it adds to what its stack declares, at most.
-    pub(crate) fn may_add(&self) -> u64 {
-        let left = self.names.len() as u64;
-        let compared = self.compared.as_ref();
-        compared.map_or(left, |compared| compared.added.min(left))
+        self.compared = None;
     }
 
     /// The item at a position at which one is left.
@@ -127,6 +105,7 @@ impl Stage {
             if item.desired.as_ref().is_some_and(DesiredRow::protects) {
                 self.protected.insert(item.name.clone());
             }
+            self.sets += u64::from(item.desired.is_some());
             self.names.insert(item.name.clone(), position);
         }
         self.rows.insert(first, Rest { from, items });
@@ -141,6 +120,7 @@ impl Stage {
         self.row.done = rest.from;
         let ended = rest.items.is_empty().then(|| row.remove_entry().0);
         self.names.remove(&item.name);
+        self.sets -= u64::from(item.desired.is_some());
         self.protected.remove(&item.name);
         Some((item, ended))
     }
@@ -209,7 +189,7 @@ mod tests {
                     let rest = &all[*position as usize + 1..];
                     assert_eq!(after(stage, Some(*position)), rest);
                 }
-                assert_eq!(stage.may_add(), 5 - u64::from(done));
+                assert_eq!(stage.names.len(), 5 - done as usize);
             }
             taken.take();
         }

@@ -3,6 +3,7 @@
 use crate::id::{InstanceId, ResourceId, Revision, Subject, Text};
 use crate::outcome::StackStops;
 use crate::row::{DesiredRow, RevisionRow, StackRow, Stop};
+use crate::state::Tally;
 use crate::view::{Counts, Work};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,9 @@ pub(crate) struct Stack {
     pub(crate) row: StackRow,
     pub(crate) names: BTreeMap<Text, ResourceId>,
     pub(crate) counts: Counts,
-    /// Resources that have a desired definition.
+    /// What it declares by its newest revision, whether that has been taken in or not.
+    pub(crate) declared: Tally,
+    /// Resources that have a desired definition: declared, and taken in.
     pub(crate) desired: u64,
     /// Those of them that are protected.
     pub(crate) protected: BTreeSet<ResourceId>,
@@ -65,6 +68,7 @@ impl Stack {
             row,
             names: BTreeMap::new(),
             counts: Counts::default(),
+            declared: Tally::default(),
             desired: 0,
             protected: BTreeSet::new(),
             unwanted: 0,

@@ -65,13 +65,10 @@ impl StateMachine {
         })
     }
 
-    /// Whether any of a stack's resources may be protected; which ones, what is declared of each tells.
-    pub fn may_protect(&self, id: StackId) -> bool {
+    /// How many of a stack's resources are protected; which ones, what is declared of each tells.
+    pub fn protected(&self, id: StackId) -> u64 {
         let stack = self.state.stacks.get(&id);
-        stack.is_some_and(|stack| {
-            let mut waiting = self.state.stages_of(stack);
-            !stack.protected.is_empty() || waiting.any(|(_, stage)| !stage.protected.is_empty())
-        })
+        stack.map_or(0, |stack| stack.declared.protected)
     }
 
     /// The stack that has this name.

@@ -14,8 +14,10 @@ pub struct Config {
     pub members: Vec<String>,
     /// Number of stack names.
     pub stacks: u64,
-    /// Most resources in one.
+    /// Most resources in one that people write.
     pub most_resources: u64,
+    /// Most resources in one that the cluster takes.
+    pub max_resources: u64,
     /// Names that named objects share.
     pub object_names: u64,
     /// Percent of pairs of resources that are connected.
@@ -67,6 +69,7 @@ impl Config {
                 .collect(),
             stacks: dice.within(1, 2),
             most_resources: dice.within(1, 7),
+            max_resources: 1_000_000,
             object_names: dice.within(2, 8),
             density: dice.within(10, 60),
             capacity: 8,
@@ -81,6 +84,15 @@ impl Config {
             steps: dice.within(40, 260),
         }
         .deepened(seed)
+        .tightened(seed)
+    }
+
+    /// In every seventh history there is not always room.
+    fn tightened(mut self, seed: u64) -> Self {
+        if seed % 7 == 3 {
+            self.max_resources = self.most_resources.div_ceil(2);
+        }
+        self
     }
 
     /// Every sixth history has much that stands on much, and queues that last: changes, losses and restarts come upon

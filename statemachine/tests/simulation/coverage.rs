@@ -27,6 +27,7 @@ impl Coverage {
                 Rejection::StageIncomplete { .. } => "rejected: stage incomplete",
                 Rejection::ResourceProtected { .. } => "rejected: resource protected",
                 Rejection::StackProtected { .. } => "rejected: stack protected",
+                Rejection::TooManyResources { .. } => "rejected: too many resources",
                 _ => "rejected otherwise",
             });
         }

@@ -6,10 +6,46 @@ use anneal_statemachine::command::{ActionResult, Change, CommandKind, ReportItem
 use anneal_statemachine::id::{InstanceId, Revision, StackId};
 use anneal_statemachine::outcome::{Outcome, Rejection};
 
+use super::blueprint::Blueprint;
 use super::dice::Dice;
 use super::laws::{Broken, broken};
 use super::sim::Sim;
 use super::users::{Meant, stack_named};
+
+/// How many resources a stack declares before and after a change, and may.
+struct Room {
+    before: u64,
+    after: u64,
+    most: u64,
+}
+
+impl Room {
+    /// Refused for want of room is what has none, and nothing else.
+    fn judge(&self, outcome: &Outcome) -> Result<(), Broken> {
+        let lacks = self.after > self.before && self.after > self.most;
+        let told = |count, limit| count == self.after && limit == self.most;
+        let right = match outcome {
+            Outcome::Stack(_) => !lacks,
+            Outcome::Rejected(Rejection::TooManyResources { count, limit }) => {
+                lacks && told(*count, *limit)
+            }
+            _ => true,
+        };
+        let (before, after, most) = (self.before, self.after, self.most);
+        match right {
+            true => Ok(()),
+            false => broken(
+                "a stack has as many resources as there is room for",
+                format!("{before} become {after} of {most}: {outcome:?}"),
+            ),
+        }
+    }
+}
+
+fn defined(blueprint: &Blueprint) -> u64 {
+    let defined = blueprint.values().filter(|declared| !declared.disabled);
+    defined.count() as u64
+}
 
 impl Sim {
     pub fn declare(&mut self, dice: &mut Dice) -> Result<(), Broken> {
@@ -28,6 +64,11 @@ impl Sim {
                 .note("a stack is wanted back while it is being deleted");
         }
         let staged = entries.len() > 1;
+        let room = Room {
+            before: before.map_or(0, |(id, at)| defined(&self.users.at(id, at))),
+            after: meant.blueprint.as_ref().map_or(0, defined),
+            most: self.config.max_resources,
+        };
         let base = match entries.last() {
             Some(CommandKind::ChangeStack(change)) => base_of(&change.change),
             Some(CommandKind::CommitStaged(commit)) => base_of(&commit.change.change),
@@ -37,6 +78,7 @@ impl Sim {
         let Some(sent) = self.users.sent.last() else {
             return Ok(());
         };
+        room.judge(&sent.outcome)?;
         if staged && matches!(sent.outcome, Outcome::Stack(_)) {
             self.coverage.note("a staged change is committed");
         }
@@ -72,7 +114,9 @@ impl Sim {
             (Outcome::Rejected(reason), _) => {
                 let known = matches!(
                     reason,
-                    Rejection::StageIncomplete { .. } | Rejection::ResourceProtected { .. }
+                    Rejection::StageIncomplete { .. }
+                        | Rejection::ResourceProtected { .. }
+                        | Rejection::TooManyResources { .. }
                 );
                 if !known {
                     return broken(

@@ -122,7 +122,7 @@ impl Sim {
             conflict_attempts: 2,
             items_per_entry: self.config.per_entry,
             tells_per_entry: self.config.per_entry,
-            ..Settings::default()
+            max_resources: self.config.max_resources,
         };
         self.propose(CommandKind::ClusterSettings { request, settings })?;
         for at in 0..self.engines.len() {

@@ -297,8 +297,7 @@ impl World {
         if let Some(other) = standing_on
             && call.in_time
             && !self.may_go_first.contains(&tag)
-            // Of two with one tag the other may be the one that is stood on.
-            && self.objects.values().filter(|o| o.tag == tag).count() == 1
+            && !self.another_may_be_stood_on(tag)
         {
             let wrong = format!(
                 "i{tag} was deleted while the object of i{} stands on it",
@@ -309,6 +308,12 @@ impl World {
         self.objects.remove(&serial);
         self.effects += 1;
         Answer::Absent
+    }
+
+    /// Of two objects with one tag the other may be the one that is stood on, even if somebody has removed it since.
+    fn another_may_be_stood_on(&self, tag: u64) -> bool {
+        let made_late = self.overrun.contains(&tag) && self.bereaved.contains(&tag);
+        made_late || self.objects.values().filter(|o| o.tag == tag).count() > 1
     }
 
     fn look(&mut self, powers: &Powers, call: &Call, now_ms: u64) -> Answer {

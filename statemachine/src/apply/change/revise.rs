@@ -5,8 +5,8 @@ use crate::command::{Difference, StackOptions};
 use crate::event::EventKind;
 use crate::id::{RequestId, Revision, StackId, Text};
 use crate::row::{Pending, RevisionRow, RowKey, RowValue, StackRow};
-use crate::state::Stack;
 use crate::state::stack::Past;
+use crate::state::{Stack, Tally};
 use crate::turn::Turn;
 
 impl Turn<'_> {
@@ -44,13 +44,15 @@ impl Turn<'_> {
         id
     }
 
-    /// Makes the next revision, as far as the stack as a whole is concerned.
+    /// Makes the next revision, by which so much is declared, as far as the stack as a whole is concerned.
     pub(crate) fn revise(
         &mut self,
         id: StackId,
         difference: &Difference,
         cause: Cause,
+        declared: Tally,
     ) -> Revision {
+        self.state.stack_mut(id).declared = declared;
         let row = &self.state.stack(id).row;
         let revision = row.revision.next();
         let rollback_to = match cause {

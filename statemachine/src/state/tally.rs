@@ -1,0 +1,76 @@
+//! How much a stack declares, and what a change makes of that. Knows nothing of what may be too much.
+
+use crate::id::{Revision, StackId, Text};
+
+/// Of some names, how many have a definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) defined: u64,
+    /// How many of those are protected.
+    pub(crate) protected: u64,
+}
+
+impl Tally {
+    /// One more name.
+    pub(crate) fn count(&mut self, defined: bool, protects: bool) {
+        self.defined += u64::from(defined);
+        self.protected += u64::from(protects);
+    }
+
+    fn and(self, other: Tally) -> Tally {
+        Tally {
+            defined: self.defined + other.defined,
+            protected: self.protected + other.protected,
+        }
+    }
+}
+
+/// Names of a change beside what a stack declares at a revision.
+#[derive(Clone, Debug)]
+pub(crate) struct Compared {
+    /// `None`: there is no stack yet.
+    pub(crate) to: Option<(StackId, Revision)>,
+    /// These names as the stack declares them.
+    pub(crate) before: Tally,
+    /// And as the change does.
+    pub(crate) after: Tally,
+    /// The first, in the order of names, of what is protected and would not be kept.
+    pub(crate) spoilt: Option<Text>,
+}
+
+impl Compared {
+    /// No name yet.
+    pub(crate) fn to(to: Option<(StackId, Revision)>) -> Compared {
+        Compared {
+            to,
+            before: Tally::default(),
+            after: Tally::default(),
+            spoilt: None,
+        }
+    }
+
+    pub(crate) fn note_spoilt(&mut self, name: &Text) {
+        if self.spoilt.as_ref().is_none_or(|first| name < first) {
+            self.spoilt = Some(name.clone());
+        }
+    }
+
+    /// Together with other names, if those were compared to the same.
+    pub(crate) fn and(self, other: Compared) -> Option<Compared> {
+        let both = self.to == other.to;
+        both.then(|| Compared {
+            to: self.to,
+            before: self.before.and(other.before),
+            after: self.after.and(other.after),
+            spoilt: self.spoilt.into_iter().chain(other.spoilt).min(),
+        })
+    }
+
+    /// What the stack declares with the change, if this is what it declares without.
+    pub(crate) fn applied_to(&self, now: Tally) -> Tally {
+        Tally {
+            defined: now.defined - self.before.defined + self.after.defined,
+            protected: now.protected - self.before.protected + self.after.protected,
+        }
+    }
+}
