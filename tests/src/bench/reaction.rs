@@ -73,13 +73,20 @@ pub fn run(flags: &Flags) -> Result<(), String> {
             ])
         );
     }
+    say_pace(&ground, "changes");
     beside_large::print(&ground, flags.resources)?;
+    say_pace(&ground, "a small stack beside");
     crowd::print(&ground, flags.stacks, flags.submitters)?;
+    say_pace(&ground, "many small stacks");
+    Ok(())
+}
+
+/// The longest times so far: of what they come is seen where they grow.
+fn say_pace(ground: &Ground, after: &str) {
     let pace = pace(&ground.cluster);
     println!(
-        "\nLongest apply of one entry: {} ms; longest silence of the leader: {} ms.",
+        "\nAfter {after}: longest apply of one entry {} ms; longest silence of the leader {} ms.",
         figure(pace.longest_apply_ms, 1),
         figure(pace.longest_leader_silence_ms, 0)
     );
-    Ok(())
 }
