@@ -201,6 +201,10 @@ const TOLD_BEFORE: &[(u64, &str)] = &[
         9_017_669,
         "a second object of a call that outlived its time is deleted, of two of which the other was stood on, and has vanished",
     ),
+    (
+        9_054_916,
+        "a call has its effect in the last millisecond of its time, in which a look has seen nothing",
+    ),
 ];
 
 /// The leader of the simulation itself, which proposes at random.

@@ -18,8 +18,8 @@ use anneal_proto::log::v1 as proto;
 use bytes::Bytes;
 use prost::Message;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Options,
-    checkpoint::Checkpoint as RocksCheckpoint,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle,
+    DBCompressionType, Options, checkpoint::Checkpoint as RocksCheckpoint,
 };
 
 use super::{
@@ -37,11 +37,12 @@ use crate::{
 /// Bytes of rows in memory before they are flushed: what a restart replays at most, and the larger part of
 /// what storage adds to resident memory.
 const MEMTABLE_BYTES: usize = 16 << 20;
-/// Flushed files of one family before they are merged into the rest, which is then written anew: with RocksDB's own four, all
-/// rows of a stack that is made are written some four times. A read of an absent row asks the filter of each of them.
-const LOOSE_FILES: i32 = 12;
-/// Files at which writers are slowed down, and stopped.
-const TOO_MANY_LOOSE_FILES: [i32; 2] = [30, 48];
+/// Sorted runs of one family before some of them are merged, those of like size (*universal* compaction): rows of a stack that
+/// is made are seldom read and soon written again, so the fewer times they are merged the better. A read of an absent row asks
+/// the filter of each run.
+const SORTED_RUNS: i32 = 24;
+/// Runs at which writers are slowed down, and stopped.
+const TOO_MANY_SORTED_RUNS: [i32; 2] = [60, 80];
 /// Bytes of row blocks kept for reading.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Bits of filter per row: one in a hundred reads of an absent row touches the disk.
@@ -277,9 +278,10 @@ fn family_options(cache: &Cache) -> Options {
     blocks.set_block_cache(cache);
     blocks.set_bloom_filter(FILTER_BITS, false);
     let mut options = Options::default();
-    options.set_level_zero_file_num_compaction_trigger(LOOSE_FILES);
-    options.set_level_zero_slowdown_writes_trigger(TOO_MANY_LOOSE_FILES[0]);
-    options.set_level_zero_stop_writes_trigger(TOO_MANY_LOOSE_FILES[1]);
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_level_zero_file_num_compaction_trigger(SORTED_RUNS);
+    options.set_level_zero_slowdown_writes_trigger(TOO_MANY_SORTED_RUNS[0]);
+    options.set_level_zero_stop_writes_trigger(TOO_MANY_SORTED_RUNS[1]);
     options.set_block_based_table_factory(&blocks);
     // A checkpoint is read by members whose RocksDB was built with other compressions, or none.
     options.set_compression_type(DBCompressionType::None);

@@ -70,12 +70,8 @@ pub(crate) fn look_standing(state: &State, id: InstanceId) -> Standing {
 /// Seen absent once: until then a late effect of a lost call can't be excluded.
 pub(crate) fn late_effect_until(state: &State, id: InstanceId) -> Option<u64> {
     let row = &state.instance(id).row;
-    let effect = row.effect.as_deref().filter(|effect| effect.seen_absent)?;
-    Some(
-        effect
-            .not_after_ms
-            .saturating_add(u64::from(row.traits.lag_ms)),
-    )
+    let seen_absent = row.effect.as_ref().is_some_and(|effect| effect.seen_absent);
+    row.quiet_from_ms().filter(|_| seen_absent)
 }
 
 /// Among Unknowns, what an instance requires comes first, so that what its lost action aimed at is

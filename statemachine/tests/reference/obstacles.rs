@@ -207,7 +207,9 @@ impl Reference<'_> {
     pub fn late_effect_until(&self, instance: InstanceId) -> Option<u64> {
         let row = self.instances[&instance];
         let effect = row.effect.as_ref().filter(|effect| effect.seen_absent)?;
-        Some(effect.not_after_ms + u64::from(row.traits.lag_ms))
+        // In the last millisecond of its time it may still land, and is seen at once if there is no lag.
+        let first_quiet_ms = u64::from(row.traits.lag_ms).max(1);
+        Some(effect.not_after_ms + first_quiet_ms)
     }
 
     /// Why an instance can't be deleted now.

@@ -210,8 +210,10 @@ impl Sim {
                         | Rejection::RequestTooOld { .. }
                 )
         );
+        // What a part is answered is not kept; the commit's answer is.
+        let kept = !matches!(sent.kind, CommandKind::StagePart(_));
         let fresh = self.wall_ms() < sent.wall_ms + 30_000;
-        if !final_answer || !fresh {
+        if !final_answer || !kept || !fresh {
             return Ok(());
         }
         let rows = std::rc::Rc::clone(&self.rows);

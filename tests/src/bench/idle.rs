@@ -20,8 +20,8 @@ use super::{
 
 /// Resources of a small stack.
 pub(super) const SMALL: usize = 10;
-/// Small stacks that are timed, one after the other.
-const TIMES: usize = 11;
+/// Small stacks that are timed on each cluster, in turn.
+const TIMES: usize = 41;
 /// What each file has in it.
 const CONTENT: &str = "as declared";
 /// Between two looks at the one that was changed.
@@ -43,23 +43,14 @@ pub struct Flags {
     members: Members,
 }
 
-/// Prints both: empty, and with the resources.
+/// Prints both: an empty cluster, and one with the resources. They are there at the same time, and are looked at in the same
+/// minutes: what a machine does otherwise both feel.
 ///
 /// # Errors
 /// What did not come to an end, in words.
 pub fn run(flags: &Flags) -> Result<(), String> {
+    let empty = Ground::start(&flags.members)?;
     let ground = Ground::start(&flags.members)?;
-    println!(
-        "{}",
-        head(&[
-            "settled resources",
-            "seconds",
-            "log entries",
-            "CPU % of a core (each member)",
-            "small stack, median ms"
-        ])
-    );
-    look(&ground, 0, flags.seconds)?;
     let mut create = vec!["stack", "create", "large", "-f", "bench.json"];
     let directory = ground.cluster.dir().join("files");
     if flags.files {
@@ -72,7 +63,42 @@ pub fn run(flags: &Flags) -> Result<(), String> {
         ground.put("bench.json", &template)?;
     }
     ground.timed_to_end(&create)?;
-    look(&ground, flags.resources, flags.seconds)?;
+    let both = [&empty, &ground];
+    let quiet = quiet(both, flags.seconds)?;
+    let mut small = [Vec::new(), Vec::new()];
+    for _ in 0..TIMES {
+        for (ground, small) in both.into_iter().zip(&mut small) {
+            small.extend(small_stacks(ground, 1)?);
+        }
+    }
+    println!(
+        "{}",
+        head(&[
+            "settled resources",
+            "seconds",
+            "log entries",
+            "CPU % of a core (each member)",
+            "small stack, median ms",
+            "ratio",
+        ])
+    );
+    let idle_ms = median(&small[0]);
+    let settled = [0, flags.resources];
+    for ((settled, quiet), small) in settled.into_iter().zip(quiet).zip(&small) {
+        let median_ms = median(small);
+        let ratio = median_ms.zip(idle_ms).map(|(ms, idle_ms)| ms / idle_ms);
+        println!(
+            "{}",
+            row(&[
+                settled.to_string(),
+                format!("{:.1}", quiet.seconds),
+                quiet.entries.to_string(),
+                quiet.cpu_percent.join(" "),
+                figure(median_ms, 1),
+                figure(ratio, 2),
+            ])
+        );
+    }
     if flags.files {
         let healed = healed_after(&directory.join("f0"), ground.patience)?;
         println!("\nA file that somebody changed was as declared again after {healed:.1} s.");
@@ -107,29 +133,32 @@ fn healed_after(path: &Path, patience: Duration) -> Result<f64, String> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-fn look(ground: &Ground, settled: usize, seconds: u64) -> Result<(), String> {
-    let before = Usage::of(ground)?;
-    let began = Instant::now();
+/// What a cluster did while nobody asked for anything.
+struct Quiet {
+    seconds: f64,
+    /// Entries that came to its log.
+    entries: u64,
+    /// Of a core, for each member.
+    cpu_percent: Vec<String>,
+}
+
+/// Lets clusters be for so long.
+fn quiet(grounds: [&Ground; 2], seconds: u64) -> Result<Vec<Quiet>, String> {
+    let usage = || -> Result<Vec<Usage>, String> { grounds.into_iter().map(Usage::of).collect() };
+    let (before, began) = (usage()?, Instant::now());
     // The time that passes is the thing measured.
     thread::sleep(Duration::from_secs(seconds));
-    let after = Usage::of(ground)?;
-    let passed = began.elapsed().as_secs_f64();
-    let cpu = after.cpu_seconds.iter().zip(&before.cpu_seconds);
-    let cpu: Vec<_> = cpu
-        .map(|(after, before)| format!("{:.1}", (after - before) / passed * 100.0))
-        .collect();
-    let small = small_stacks(ground, TIMES)?;
-    println!(
-        "{}",
-        row(&[
-            settled.to_string(),
-            format!("{passed:.1}"),
-            after.log_index.saturating_sub(before.log_index).to_string(),
-            cpu.join(" "),
-            figure(median(&small), 1),
-        ])
-    );
-    Ok(())
+    let (after, passed) = (usage()?, began.elapsed().as_secs_f64());
+    let quiet = |(after, before): (Usage, &Usage)| {
+        let cpu = after.cpu_seconds.iter().zip(&before.cpu_seconds);
+        let percent = |(after, before)| format!("{:.1}", (after - before) / passed * 100.0);
+        Quiet {
+            seconds: passed,
+            entries: after.log_index.saturating_sub(before.log_index),
+            cpu_percent: cpu.map(percent).collect(),
+        }
+    };
+    Ok(after.into_iter().zip(&before).map(quiet).collect())
 }
 
 /// Creates a small stack so many times, one after the other; milliseconds of each.

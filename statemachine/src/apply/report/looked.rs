@@ -48,15 +48,13 @@ impl Turn<'_> {
     /// Is what this look has not found certainly not there?
     fn is_final(&self, id: InstanceId, assignment: &AssignmentRow) -> bool {
         let row = &self.state.instance(id).row;
-        let lag_ms = u64::from(row.traits.lag_ms);
-        let Some(effect) = &row.effect else {
+        let (Some(effect), Some(quiet_from_ms)) = (&row.effect, row.quiet_from_ms()) else {
             return true;
         };
-        if row.traits.fences && lag_ms == 0 {
+        if row.traits.fences && row.traits.lag_ms == 0 {
             return true;
         }
-        let quiet_ms = effect.not_after_ms.saturating_add(lag_ms);
-        effect.seen_absent && assignment.since_ms >= quiet_ms
+        effect.seen_absent && assignment.since_ms >= quiet_from_ms
     }
 
     /// It is certain that nothing is there.
