@@ -76,7 +76,7 @@ impl State {
         })
     }
 
-    /// How much a stack declares, counted out. It costs as much only if something waits to be taken in.
+    /// How much a stack declares, counted. All its names are walked only if something waits to be taken in.
     pub(crate) fn count_declared(&self, stack: &Stack) -> Tally {
         let moves = |step: &Pending| !matches!(step, Pending::Forgive);
         if !stack.row.queue.iter().any(moves) {
