@@ -41,7 +41,7 @@ pub(crate) fn load(rows: impl IntoIterator<Item = (RowKey, RowValue)>) -> Result
     let declared = state
         .stacks
         .values()
-        .map(|stack| state.count_declared(stack));
+        .map(|stack| state.count_declared(stack, stack.declared));
     let declared: Vec<Tally> = declared.collect();
     for (stack, declared) in state.stacks.values_mut().zip(declared) {
         stack.declared = declared;

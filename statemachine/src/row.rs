@@ -243,15 +243,10 @@ pub struct DesiredRow {
 }
 
 impl DesiredRow {
-    /// It is not left out by a condition.
-    pub(crate) fn is_defined(&self) -> bool {
-        self.definition.is_some()
-    }
-
     /// It must be kept.
     pub fn protects(&self) -> bool {
         let policy = self.policy.as_deref();
-        self.is_defined() && policy.is_some_and(|policy| policy.protect)
+        self.definition.is_some() && policy.is_some_and(|policy| policy.protect)
     }
 }
 

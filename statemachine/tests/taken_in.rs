@@ -4,7 +4,8 @@
 mod member;
 
 use anneal_statemachine::command::{
-    Change, ChangeStack, CommandKind, CommitStaged, Difference, SetResource, Settings, StagePart,
+    Change, ChangeStack, CommandKind, CommitStaged, Difference, SetResource, Settings,
+    StackOptions, StagePart,
 };
 use anneal_statemachine::digest::definition_digest;
 use anneal_statemachine::id::{RequestId, Revision, StackId, Text};
@@ -441,6 +442,39 @@ fn in_a_full_stack_names_can_be_exchanged_one_or_all_while_it_is_taken_in() {
     };
     let outcome = commit(&mut member, 5, one_more, Some(4));
     assert_eq!(outcome, Outcome::Rejected(too_many));
+}
+
+#[test]
+fn a_protected_stack_is_not_rolled_back_to_nothing_in_parts_either() {
+    let mut member = Member::new();
+    member.apply(settings(250, |_| ()));
+    let options = StackOptions {
+        protect: true,
+        ..StackOptions::default()
+    };
+    let create = Difference {
+        options: Some(options),
+        ..setting(vec![item("a", None)])
+    };
+    commit(&mut member, 1, create, None);
+    let stack = member.machine.stack_named("default", "large");
+    member.apply(part(request(102), 0, stack, removing(&["a"])));
+    let rollback = Change::Rollback {
+        base: Revision(1),
+        to: Revision(0),
+        difference: Difference::default(),
+        failed: None,
+    };
+    let last = CommitStaged {
+        stage: request(102),
+        parts: 1,
+        change: change(2, rollback),
+    };
+    let outcome = member.apply(CommandKind::CommitStaged(last)).outcome;
+    let protected = Rejection::StackProtected {
+        name: "large".into(),
+    };
+    assert_eq!(outcome, Outcome::Rejected(protected));
 }
 
 #[test]

@@ -150,10 +150,6 @@ impl Turn<'_> {
             self.check_base(id, base)?;
             return Ok(true);
         }
-        if to == Revision::default() && failed.is_none() {
-            // Back to nothing is a deletion by another name.
-            self.check_delete(id)?;
-        }
         self.update(
             id,
             request,

@@ -12,6 +12,8 @@ use crate::turn::Turn;
 /// What one item of a change makes of its name.
 pub(crate) struct Next<'a> {
     name: &'a Text,
+    /// It is set, not removed.
+    declared: bool,
     /// Its type, if it has a definition.
     type_name: Option<&'a Text>,
     protects: bool,
@@ -22,6 +24,7 @@ impl<'a> Next<'a> {
         let definition = item.definition.as_ref();
         Next {
             name: &item.name,
+            declared: true,
             type_name: definition.map(|definition| &definition.type_name),
             protects: definition.is_some_and(|definition| definition.policy.protect),
         }
@@ -30,6 +33,7 @@ impl<'a> Next<'a> {
     fn removed(name: &'a Text) -> Self {
         Next {
             name,
+            declared: false,
             type_name: None,
             protects: false,
         }
@@ -56,12 +60,10 @@ impl Turn<'_> {
         let mut compared = Compared::to(stack.map(|(id, stack)| (id, stack.row.revision)));
         for next in items {
             let before = stack.and_then(|(_, stack)| self.state.declared(stack, next.name));
-            let protects = before.is_some_and(DesiredRow::protects);
-            let defined = before.is_some_and(DesiredRow::is_defined);
-            compared.before.count(defined, protects);
-            let defined = next.type_name.is_some();
-            compared.after.count(defined, next.protects);
+            compared.before.count_desired(before);
+            compared.after.count(next.declared, next.protects);
             // What is protected is neither removed nor switched off, nor given another type, which would replace it.
+            let protects = before.is_some_and(DesiredRow::protects);
             if protects && self.type_of(before) != next.type_name {
                 compared.note_spoilt(next.name);
             }
@@ -86,9 +88,9 @@ impl Turn<'_> {
     ) -> Result<Tally, Rejection> {
         let stack = compared.to.map(|(id, _)| self.state.stack(id));
         let now = stack.map(|stack| stack.declared).unwrap_or_default();
-        let then = compared.applied_to(now);
-        if then.defined > now.defined {
-            self.check_size(then.defined)?;
+        let then = now.exchanged(compared.before, compared.after);
+        if then.names > now.names {
+            self.check_size(then.names)?;
         }
         match compared.spoilt {
             Some(name) if !cause.undoes() => Err(Rejection::ResourceProtected { name }),
@@ -110,6 +112,7 @@ impl Turn<'_> {
         let desired = item.desired.as_ref();
         Next {
             name: &item.name,
+            declared: desired.is_some(),
             type_name: self.type_of(desired),
             protects: desired.is_some_and(DesiredRow::protects),
         }

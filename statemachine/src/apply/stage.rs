@@ -35,13 +35,17 @@ impl Turn<'_> {
         if let Some(name) = repeated(stage, &part) {
             return Outcome::Rejected(Rejection::DuplicateResource { name });
         }
+        let known = part.stack.filter(|id| self.state.stacks.contains_key(id));
+        // It may set as many as there may be, and remove as many: all of one stack for all of another. Where there are more
+        // already, as the limit was lowered, it may be about all of them.
+        let there = known.map_or(0, |id| self.state.stack(id).declared.names);
         let (sets, removes) = stage.map_or((0, 0), Stage::size);
-        let sets = self.check_size(sets + part.set.len() as u64);
-        let removes = self.check_size(removes + part.remove.len() as u64);
-        if let Err(rejection) = sets.and(removes) {
+        let larger = (sets + part.set.len() as u64).max(removes + part.remove.len() as u64);
+        if larger > there
+            && let Err(rejection) = self.check_size(larger)
+        {
             return Outcome::Rejected(rejection);
         }
-        let known = part.stack.filter(|id| self.state.stacks.contains_key(id));
         let compared = self.compare(known, Next::of(&part.set, &part.remove));
         self.stage_items(part.stage, &part.set, &part.remove);
         self.stage_entry(part.stage).add_compared(compared);

@@ -188,6 +188,7 @@ fn place_resource(
         .ok_or_else(|| dangling(key, row.stack))?;
     stack.names.insert(row.name.clone(), id);
     if let Some(desired) = &row.desired {
+        stack.declared.count_desired(Some(desired));
         for parameter in &desired.parameters_used {
             stack.parameter_users.insert((parameter.clone(), id));
         }

@@ -4,7 +4,7 @@
 use crate::id::{RequestId, Text};
 use crate::row::{DesiredRow, Pending};
 use crate::state::{Stack, Stage, State, Tally};
-use std::collections::btree_map;
+use std::collections::{BTreeSet, btree_map};
 use std::iter::Peekable;
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -76,31 +76,39 @@ impl State {
         })
     }
 
-    /// How much a stack declares, counted. All its names are walked only if something waits to be taken in.
-    pub(crate) fn count_declared(&self, stack: &Stack) -> Tally {
-        let moves = |step: &Pending| !matches!(step, Pending::Forgive);
-        if !stack.row.queue.iter().any(moves) {
-            return Tally {
-                defined: stack.desired,
-                protected: stack.protected.len() as u64,
-            };
+    /// How much a stack declares by its newest revision, if this is what of it has been taken in.
+    pub(crate) fn count_declared(&self, stack: &Stack, taken_in: Tally) -> Tally {
+        let mut seen = BTreeSet::new();
+        let (mut before, mut after) = (Tally::default(), Tally::default());
+        for step in stack.row.queue.iter().rev() {
+            match step {
+                Pending::Forgive => {}
+                // It leaves nothing of what was before it.
+                Pending::Clear { .. } => return after,
+                Pending::Switch { stage, .. } => {
+                    let stage = self.stages.get(stage).into_iter();
+                    for (_, item) in stage.flat_map(|stage| stage.after(None)) {
+                        if seen.insert(&item.name) {
+                            let id = stack.names.get(&item.name);
+                            before.count_desired(id.and_then(|id| self.resource(*id).desired()));
+                            after.count_desired(item.desired.as_ref());
+                        }
+                    }
+                }
+            }
         }
-        let mut tally = Tally::default();
-        for (_, desired) in self.declared_after(stack, None) {
-            let protects = desired.is_some_and(DesiredRow::protects);
-            tally.count(desired.is_some_and(DesiredRow::is_defined), protects);
-        }
-        tally
+        taken_in.exchanged(before, after)
     }
 
-    /// Resources that are protected.
+    /// Resources that are protected. What the newest change says of its own is found at once.
     pub(crate) fn protected_in<'s>(&'s self, stack: &'s Stack) -> impl Iterator<Item = &'s Text> {
         let present = stack.protected.iter();
         let present = present.map(|id| &self.resource(*id).row.name);
-        let waiting = self
-            .stages_of(stack)
-            .flat_map(|(_, stage)| &stage.protected);
-        let all = present.chain(waiting);
-        all.filter(|name| self.declared(stack, name).is_some_and(DesiredRow::protects))
+        let mut stages: Vec<_> = self.stages_of(stack).collect();
+        stages.reverse();
+        let waiting = stages.into_iter().flat_map(|(_, stage)| &stage.protected);
+        waiting
+            .chain(present)
+            .filter(|name| self.declared(stack, name).is_some_and(DesiredRow::protects))
     }
 }

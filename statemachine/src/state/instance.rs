@@ -87,9 +87,8 @@ impl InstanceRow {
     /// From this state time on, whatever the effect under way has brought about shows: a call may have its effect in the last
     /// millisecond of its time.
     pub(crate) fn quiet_from_ms(&self) -> Option<u64> {
-        let lag_ms = u64::from(self.traits.lag_ms).max(1);
-        let effect = self.effect.as_deref()?;
-        Some(effect.not_after_ms.saturating_add(lag_ms))
+        let last_ms = self.effect.as_deref()?.not_after_ms;
+        Some(last_ms.saturating_add(u64::from(self.traits.lag_ms) + 1))
     }
 
     /// Definitions that it keeps in the catalogue.

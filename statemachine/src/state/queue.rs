@@ -54,7 +54,7 @@ impl Stage {
         }
     }
 
-    /// Resources that it sets, and names that it removes.
+    /// Resources that it sets, and names that it removes, as far as they are left.
     pub(crate) fn size(&self) -> (u64, u64) {
         (self.sets, self.names.len() as u64 - self.sets)
     }

@@ -1,25 +1,43 @@
 //! How much a stack declares, and what a change makes of that. Knows nothing of what may be too much.
 
 use crate::id::{Revision, StackId, Text};
+use crate::row::DesiredRow;
 
-/// Of some names, how many have a definition.
+/// Of some names, how many are declared, be it that a condition leaves them out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    pub(crate) defined: u64,
+    pub(crate) names: u64,
     /// How many of those are protected.
     pub(crate) protected: u64,
 }
 
 impl Tally {
     /// One more name.
-    pub(crate) fn count(&mut self, defined: bool, protects: bool) {
-        self.defined += u64::from(defined);
+    pub(crate) fn count(&mut self, declared: bool, protects: bool) {
+        self.names += u64::from(declared);
         self.protected += u64::from(protects);
+    }
+
+    /// One more name that should be this.
+    pub(crate) fn count_desired(&mut self, desired: Option<&DesiredRow>) {
+        self.count(desired.is_some(), desired.is_some_and(DesiredRow::protects));
+    }
+
+    /// These instead of those, which are among them.
+    pub(crate) fn exchanged(self, before: Tally, after: Tally) -> Tally {
+        let exchanged = |now: u64, before, after: u64| {
+            let left = now.checked_sub(before);
+            left.expect("what changes is among what is declared") + after
+        };
+        Tally {
+            names: exchanged(self.names, before.names, after.names),
+            protected: exchanged(self.protected, before.protected, after.protected),
+        }
     }
 
     fn and(self, other: Tally) -> Tally {
         Tally {
-            defined: self.defined + other.defined,
+            names: self.names + other.names,
             protected: self.protected + other.protected,
         }
     }
@@ -64,13 +82,5 @@ impl Compared {
             after: self.after.and(other.after),
             spoilt: self.spoilt.into_iter().chain(other.spoilt).min(),
         })
-    }
-
-    /// What the stack declares with the change, if this is what it declares without.
-    pub(crate) fn applied_to(&self, now: Tally) -> Tally {
-        Tally {
-            defined: now.defined - self.before.defined + self.after.defined,
-            protected: now.protected - self.before.protected + self.after.protected,
-        }
     }
 }

@@ -207,9 +207,8 @@ impl Reference<'_> {
     pub fn late_effect_until(&self, instance: InstanceId) -> Option<u64> {
         let row = self.instances[&instance];
         let effect = row.effect.as_ref().filter(|effect| effect.seen_absent)?;
-        // In the last millisecond of its time it may still land, and is seen at once if there is no lag.
-        let first_quiet_ms = u64::from(row.traits.lag_ms).max(1);
-        Some(effect.not_after_ms + first_quiet_ms)
+        // At any moment of the last millisecond of its time it may still land.
+        Some(effect.not_after_ms + 1 + u64::from(row.traits.lag_ms))
     }
 
     /// Why an instance can't be deleted now.

@@ -6,7 +6,6 @@ use anneal_statemachine::command::{ActionResult, Change, CommandKind, ReportItem
 use anneal_statemachine::id::{InstanceId, Revision, StackId};
 use anneal_statemachine::outcome::{Outcome, Rejection};
 
-use super::blueprint::Blueprint;
 use super::dice::Dice;
 use super::laws::{Broken, broken};
 use super::sim::Sim;
@@ -23,7 +22,8 @@ impl Room {
     /// Refused for want of room is what has none, and nothing else.
     fn judge(&self, outcome: &Outcome) -> Result<(), Broken> {
         let lacks = self.after > self.before && self.after > self.most;
-        let told = |count, limit| count == self.after && limit == self.most;
+        // A part tells how many there are so far.
+        let told = |count, limit| count > limit && count <= self.after && limit == self.most;
         let right = match outcome {
             Outcome::Stack(_) => !lacks,
             Outcome::Rejected(Rejection::TooManyResources { count, limit }) => {
@@ -40,11 +40,6 @@ impl Room {
             ),
         }
     }
-}
-
-fn defined(blueprint: &Blueprint) -> u64 {
-    let defined = blueprint.values().filter(|declared| !declared.disabled);
-    defined.count() as u64
 }
 
 impl Sim {
@@ -65,8 +60,8 @@ impl Sim {
         }
         let staged = entries.len() > 1;
         let room = Room {
-            before: before.map_or(0, |(id, at)| defined(&self.users.at(id, at))),
-            after: meant.blueprint.as_ref().map_or(0, defined),
+            before: before.map_or(0, |(id, at)| self.users.at(id, at).len() as u64),
+            after: meant.blueprint.as_ref().map_or(0, |it| it.len() as u64),
             most: self.config.max_resources,
         };
         let base = match entries.last() {
@@ -74,11 +69,14 @@ impl Sim {
             Some(CommandKind::CommitStaged(commit)) => base_of(&commit.change.change),
             _ => None,
         };
+        let asked = self.users.sent.len();
         self.ask(entries, &meant)?;
+        for sent in &self.users.sent[asked..] {
+            room.judge(&sent.outcome)?;
+        }
         let Some(sent) = self.users.sent.last() else {
             return Ok(());
         };
-        room.judge(&sent.outcome)?;
         if staged && matches!(sent.outcome, Outcome::Stack(_)) {
             self.coverage.note("a staged change is committed");
         }

@@ -49,9 +49,13 @@ impl Turn<'_> {
         {
             return Err(Rejection::RollbackNotDue(failed));
         }
-        match to <= row.revision {
-            true => Ok(()),
-            false => Err(Rejection::RevisionNotFound(to)),
+        if to > row.revision {
+            return Err(Rejection::RevisionNotFound(to));
+        }
+        // Back to nothing is a deletion by another name.
+        match to == Revision::default() && failed.is_none() {
+            true => self.check_delete(id),
+            false => Ok(()),
         }
     }
 
