@@ -9,7 +9,7 @@ use anneal_statemachine::outcome::{Outcome, Rejection};
 use super::dice::Dice;
 use super::laws::{Broken, broken};
 use super::sim::Sim;
-use super::users::{Meant, stack_named};
+use super::users::{Meant, Sent, stack_named};
 
 /// How many resources a stack declares before and after a change, and may.
 struct Room {
@@ -20,10 +20,16 @@ struct Room {
 
 impl Room {
     /// Refused for want of room is what has none, and nothing else.
-    fn judge(&self, outcome: &Outcome) -> Result<(), Broken> {
+    fn judge(&self, sent: &Sent) -> Result<(), Broken> {
+        let outcome = &sent.outcome;
         let lacks = self.after > self.before && self.after > self.most;
-        // A part tells how many there are so far.
-        let told = |count, limit| count > limit && count <= self.after && limit == self.most;
+        // A part tells how many there are so far; what decides, how many there would be.
+        let is_part = matches!(sent.kind, CommandKind::StagePart(_));
+        let counted = |count| match is_part {
+            true => count > self.most && count <= self.after,
+            false => count == self.after,
+        };
+        let told = |count, limit| counted(count) && limit == self.most;
         let right = match outcome {
             Outcome::Stack(_) => !lacks,
             Outcome::Rejected(Rejection::TooManyResources { count, limit }) => {
@@ -72,7 +78,7 @@ impl Sim {
         let asked = self.users.sent.len();
         self.ask(entries, &meant)?;
         for sent in &self.users.sent[asked..] {
-            room.judge(&sent.outcome)?;
+            room.judge(sent)?;
         }
         let Some(sent) = self.users.sent.last() else {
             return Ok(());
